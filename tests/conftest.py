@@ -1,0 +1,54 @@
+"""What every test starts from: a home of its own, no keys, no network, and tiny models built on the spot."""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from utils import environment  # noqa: E402
+
+REAL_CACHE = environment.cache_folder()
+KEYS = ("TOKEN", "KEY", "SECRET", "PASSWORD")
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home, a cache and a working folder that nobody else sees, and an environment without keys."""
+    for name in list(os.environ):
+        if any(key in name.upper() for key in KEYS):
+            monkeypatch.delenv(name)
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("HUGGINGTWEETS_CACHE", str(home / "cache"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent.parent))
+    monkeypatch.chdir(home)
+    return home
+
+
+@pytest.fixture
+def real_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The user's own cache, so that the real weights are fetched once and not once a test."""
+    monkeypatch.setenv("HUGGINGTWEETS_CACHE", str(REAL_CACHE))
+
+
+@pytest.fixture
+def write_posts(tmp_path: Path) -> Callable[..., Path]:
+    """A function that writes texts as a `.jsonl` file, a day apart, oldest first, and returns its path."""
+
+    def write(texts: list[str], name: str = "posts.jsonl", dated: bool = True) -> Path:
+        path = tmp_path / name
+        with open(path, "w", encoding="utf-8") as file:
+            for number, text in enumerate(texts):
+                date = f"{2000 + number // 336:04}-{number // 28 % 12 + 1:02}-{number % 28 + 1:02}T12:00:00Z"
+                entry = {"id": str(number), "created_at": date, "text": text} if dated else {"text": text}
+                file.write(json.dumps(entry) + "\n")
+        return path
+
+    return write

@@ -1,0 +1,74 @@
+import math
+
+import pytest
+import torch
+from tiny import ARCHITECTURES, save_tiny_model
+
+from utils.language_model import load_folder
+from utils.scoring import batches_by_length, collate, cross_entropy, score
+
+TEXTS = ["A short one.", "A somewhat longer post, with 🦊 in it and a few more words to say.", "x"]
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(params=ARCHITECTURES)
+def language_model(request, tmp_path):
+    return load_folder(save_tiny_model(tmp_path, request.param), CPU)
+
+
+def bits_by_hand(language_model, text: str) -> float:
+    """Token by token, one forward pass each, straight from the definition."""
+    tokens, bits = language_model.encode(text), 0.0
+    for position in range(1, len(tokens)):
+        with torch.no_grad():
+            logits = language_model.network(torch.tensor([tokens[:position]])).logits[0, -1]
+        bits -= torch.log_softmax(logits, -1)[tokens[position]].item() / math.log(2)
+    return bits
+
+
+def test_a_score_is_what_the_definition_says_token_by_token(language_model) -> None:
+    result = score(language_model, TEXTS)
+    assert (result.posts, result.characters) == (3, sum(map(len, TEXTS)))
+    assert result.bits == pytest.approx(sum(bits_by_hand(language_model, text) for text in TEXTS), rel=1e-5)
+
+
+def test_scoring_together_or_alone_makes_no_difference(language_model) -> None:
+    alone = [score(language_model, [text]).bits for text in TEXTS]
+    assert score(language_model, TEXTS).bits == pytest.approx(sum(alone), rel=1e-5)
+
+
+def test_the_loss_in_pieces_has_the_gradient_of_the_whole_loss(language_model) -> None:
+    batch = collate([language_model.encode(text) for text in TEXTS])
+    network = language_model.network
+    cross_entropy(network, **batch).backward()
+    pieces = {name: p.grad.clone() for name, p in network.named_parameters()}
+    network.zero_grad()
+    logits = network(input_ids=batch["input_ids"]).logits.flatten(0, 1)
+    torch.nn.functional.cross_entropy(logits, batch["labels"].flatten()).backward()
+    for name, parameter in network.named_parameters():
+        torch.testing.assert_close(pieces[name], parameter.grad, rtol=1e-4, atol=1e-6)
+
+
+def test_a_text_longer_than_the_context_is_scored_whole(language_model) -> None:
+    text = "the lamp and the goat " * 100
+    result = score(language_model, [text])
+    assert len(language_model.encode(text)) > 2 * language_model.context
+    assert 2 < result.bits_per_character < 10
+
+
+def test_bfloat16_scores_about_the_same(language_model) -> None:
+    whole, half = score(language_model, TEXTS), score(language_model, TEXTS, torch.bfloat16)
+    assert half.bits == pytest.approx(whole.bits, rel=0.01)
+
+
+def test_batches_hold_every_sequence_once_and_respect_their_size() -> None:
+    lengths = [5, 1, 9, 30, 5, 5, 2]
+    batches = batches_by_length(lengths, 12)
+    assert sorted(index for batch in batches for index in batch) == list(range(7))
+    assert all(len(batch) == 1 or len(batch) * max(lengths[i] for i in batch) <= 12 for batch in batches)
+
+
+def test_a_text_that_spells_a_special_token_is_only_text(language_model) -> None:
+    tokens = language_model.encode("before <|endoftext|> after <|im_end|>")
+    assert language_model.end not in tokens[1:-1]
+    assert language_model.decode(tokens[1:-1]) == "before <|endoftext|> after <|im_end|>"

@@ -1,0 +1,26 @@
+"""HuggingTweets: from somebody's posts to a small language model that writes in their voice.
+
+The package in reading order, the order in which the data moves:
+
+    timelines/      where posts come from                a reference        -> Timeline
+    cleaning.py     what is worth learning from          a Timeline         -> CleanTimeline
+    dataset.py      three parts, and batches of tokens   CleanTimelines     -> PostDataset
+    models.py       the pre-trained models               a name             -> weights and tokenizer
+    training.py     learning within a budget of minutes  model, PostDataset -> a better model
+    bot.py          what is kept                         model and story    -> a folder
+    generation.py   writing                              a Bot, an opening  -> Drafts
+    evaluation.py   the plain truth about a bot          a Bot              -> figures
+
+    pipeline.py     the whole way, once
+    __main__.py     the same from a command line
+
+    scoring.py      bits per character of a text under a model
+    copies.py       does this text repeat one of those?
+    environment.py  this machine: device, precision, memory, folders
+    settings.py     the few knobs, each default beside its reason
+    errors.py       problems that a user can mend
+    events.py       how a long job tells what it is doing
+
+Importing this package imports none of them, so that a page or `--help` appears at once; torch and
+transformers wait until something is loaded or trained.
+"""

@@ -1,0 +1,263 @@
+"""The command line: python -m utils fetch | train | tweet | evaluate | models.
+
+A contract that scripts and the dashboard depend on. `--json` prints one JSON object on standard output
+and nothing else there; progress and words go to standard error, as JSON Lines with `--events`. Exit
+status 0: done. 1: a problem that the user can mend, in one sentence. 2: wrong usage. 130: interrupted
+with nothing to keep. Everything that takes time to import waits until a command needs it.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from utils.errors import BadSetting
+from utils.events import Event
+from utils.settings import MAXIMUM_AUTHORS, MAXIMUM_DRAFTS, TrainingSettings, WritingSettings
+from utils.terminal import Interrupt, Screen
+
+
+class _Minutes(click.ParamType):
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            return TrainingSettings(minutes=float(value)).minutes
+        except (ValueError, BadSetting):
+            self.fail(f"expected a number of minutes above 0, like 5 or 0.5, and got '{value}'.", param, ctx)
+
+
+_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+_events = click.option("--events", is_flag=True, help="Tell the progress as JSON Lines on standard error.")
+_references = click.argument("references", nargs=-1, required=True, metavar="REFERENCE...")
+_seed_range = click.IntRange(0, 2**32 - 1)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+def cli() -> None:
+    """Turn somebody's posts into a bot that writes in their voice.
+
+    \b
+    Try:  python -m utils train sample:keeperfinch
+          python -m utils tweet bots/keeperfinch
+
+    A REFERENCE is a bundled author (sample:keeperfinch, sample:unit7bakes), an X archive as it was
+    downloaded (.zip), or posts as JSON Lines (.jsonl with "id", "created_at" and "text").
+    """
+
+
+@cli.command()
+@_references
+@click.option("--out", type=click.Path(path_type=Path), help="Write the posts to this file, as JSON Lines.")
+@click.option("--limit", type=click.IntRange(min=1), help="At most so many posts of each author, the newest.")
+@_json
+@_events
+def fetch(references: tuple[str, ...], out: Path | None, limit: int | None, as_json: bool, events: bool) -> None:
+    """Read posts, say what they are worth, and keep them in a file if one is named."""
+    from utils.cleaning import clean
+    from utils.timelines import load, write_json_lines
+
+    with Screen(events) as screen:
+        screen.tell(Event("stage", "Reading the posts"))
+        timelines = [load(reference).newest(limit) for reference in references]
+        cleaned = [clean(timeline) for timeline in timelines]
+        if out:
+            write_json_lines(out, timelines)
+    authors = [
+        {
+            "author": timeline.author,
+            "source": timeline.source,
+            "posts": timeline.counts(),
+            "characters": timeline.characters,
+        }
+        for timeline in cleaned
+    ]
+    if as_json:
+        _print_json({"authors": authors, "out": str(out) if out else None})
+        return
+    for timeline in cleaned:
+        click.echo(f"{timeline.author}: {timeline.summary()}; {timeline.characters:,} characters")
+    if out:
+        click.echo(f"Written to {out}")
+
+
+@cli.command()
+@_references
+@click.option(
+    "--minutes",
+    type=_Minutes(),
+    default=5.0,
+    show_default=True,
+    help="Wall clock from now to the finished bot; only a first download of the model is extra.",
+)
+@click.option(
+    "--steps",
+    type=click.IntRange(min=1),
+    help="Train exactly so many steps instead; the same seed then gives the same bot.",
+)
+@click.option("--model", default="auto", show_default=True, help="A name that `models` lists, a Hub id, or a folder.")
+@click.option("--out", type=click.Path(path_type=Path), help="The bot's folder.  [default: bots/NAME]")
+@click.option(
+    "--seed", type=_seed_range, default=0, show_default=True, help="Decides the split and the order of the posts."
+)
+@click.option("--track", type=click.Choice(["off"]), default="off", show_default=True, help="Where the run is logged.")
+@_json
+@_events
+def train(references, minutes, steps, model, out, seed, track, as_json, events) -> None:  # noqa: ANN001
+    """Train a bot on one to three authors.
+
+    Ctrl-C ends the training early and keeps the best bot so far; a second Ctrl-C leaves at once.
+    """
+    from utils import environment
+
+    started = environment.process_start()
+    settings = TrainingSettings(minutes=minutes, steps=steps, model=model, seed=seed)
+    if len(references) > MAXIMUM_AUTHORS:
+        raise click.UsageError(f"At most {MAXIMUM_AUTHORS} authors can be mixed; {len(references)} were given.")
+    with Screen(events) as screen, Interrupt(screen) as interrupt:
+        from utils.pipeline import make_bot
+
+        def on_event(event: Event) -> None:
+            interrupt.something_to_keep |= event.kind == "loss"
+            screen.tell(event)
+
+        _, report = make_bot(references, settings, on_event, out, interrupt.is_set, started)
+    if as_json:
+        _print_json(report.as_dict())
+        return
+    held_out, seconds = report.held_out, report.seconds["total"]
+    click.echo(
+        f"{' and '.join(report.authors)}: learned from {report.parts['training']:,} posts in {seconds:.0f} s"
+        f"{' (stopped early)' if report.stopped else ''}. Held-out posts: "
+        f"{held_out['bits_per_character_before']:.3f} bits per character before, {held_out['bits_per_character']:.3f} after.\n"
+        f"Now: python -m utils tweet {report.bot}"
+    )
+
+
+@cli.command()
+@click.argument("bot", type=click.Path(path_type=Path))
+@click.option("--start", default="", metavar="TEXT", help="The opening of every draft.")
+@click.option(
+    "-n", "count", type=click.IntRange(1, MAXIMUM_DRAFTS), default=10, show_default=True, help="How many drafts."
+)
+@click.option(
+    "--temperature",
+    type=click.FloatRange(0, 5, min_open=True),
+    default=1.0,
+    show_default=True,
+    help="How daring, above 0; 0.7 is tame, 1.3 is wild.",
+)
+@click.option(
+    "--top-p",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=0.95,
+    show_default=True,
+    help="Draw from the likeliest tokens that hold this much probability.",
+)
+@click.option("--seed", type=_seed_range, help="The same seed writes the same drafts.")
+@_json
+@_events
+def tweet(bot, start, count, temperature, top_p, seed, as_json, events) -> None:  # noqa: ANN001
+    """Write drafts in the voice of BOT, the folder of a bot."""
+    settings = WritingSettings(temperature, top_p, seed)
+    show = not (as_json or events)
+    with Screen(events) as screen, Interrupt(screen) as interrupt:
+        screen.tell(Event("stage", "Loading the bot"))
+        from utils.bot import Bot
+        from utils.generation import write
+
+        loaded = Bot.load(bot)
+        if loaded.training is None:
+            screen.tell(Event("warning", "This bot came without its training posts, so copies cannot be marked."))
+        screen.tell(Event("stage", f"Writing {count} drafts", 0.0))
+
+        def on_event(event: Event) -> None:
+            interrupt.something_to_keep = True
+            screen.tell(event)
+            if show:
+                screen.print(_as_card(event.data))
+
+        writing = write(loaded, start, count, settings, on_event, interrupt.is_set)
+        if writing.dropped:
+            screen.tell(
+                Event("warning", f"{writing.dropped} of {count} drafts did not fit into a post and were dropped.")
+            )
+    if as_json:
+        drafts = [draft.as_dict() for draft in writing.drafts]
+        _print_json({"drafts": drafts, "dropped": writing.dropped, "rewritten": writing.rewritten,
+                     "stopped": writing.stopped, "seconds": round(writing.seconds, 2)})  # fmt: skip
+    elif events:
+        for draft in writing.drafts:
+            click.echo(_as_card(draft.as_dict()))
+
+
+@cli.command()
+@click.argument("bot", type=click.Path(path_type=Path))
+@click.argument("reference", required=False)
+@click.option(
+    "--drafts",
+    type=click.IntRange(0, MAXIMUM_DRAFTS),
+    default=50,
+    show_default=True,
+    help="Drafts to look through for copies.",
+)
+@click.option("--seed", type=_seed_range, default=0, show_default=True, help="The seed of those drafts.")
+@_json
+@_events
+def evaluate(bot, reference, drafts, seed, as_json, events) -> None:  # noqa: ANN001
+    """Say how well BOT knows its author: on its own held-out posts, or on those of a REFERENCE."""
+    with Screen(events) as screen:
+        screen.tell(Event("stage", "Loading the bot"))
+        from utils.bot import Bot
+        from utils.pipeline import evaluate_bot
+
+        figures = evaluate_bot(Bot.load(bot), reference, drafts, seed, screen.tell)
+    if as_json:
+        _print_json(figures)
+        return
+    before = figures["bits_per_character_before"]
+    click.echo(
+        f"{figures['posts']:,} posts, {figures['characters']:,} characters: {figures['bits_per_character']:.3f} bits per "
+        f"character{'' if before is None else f', {before:.3f} before training'}"
+    )
+    if figures["distinct"] is not None:
+        copies = "" if figures["copies"] is None else f", {figures['copies']:.0%} repeat a training post"
+        click.echo(f"{figures['drafts']} drafts: {figures['distinct']:.0%} are distinct{copies}")
+
+
+@cli.command()
+@_json
+def models(as_json: bool) -> None:
+    """List the pre-trained models."""
+    from dataclasses import asdict
+
+    from utils.models import AUTO, CATALOGUE, WHEELS
+
+    if as_json:
+        _print_json(
+            {
+                "models": [{**asdict(entry), "needs_hub": entry.name not in WHEELS} for entry in CATALOGUE.values()],
+                "auto": AUTO,
+            }
+        )
+        return
+    for entry in CATALOGUE.values():
+        click.echo(f"{entry.name:18} {entry.parameters / 1e6:4.0f} M  {entry.licence:10}  {entry.note}")
+
+
+def _as_card(draft: dict[str, Any]) -> str:
+    """A draft for people: with its mark, and a line below where it repeats a training post."""
+    copied = draft["copied_from"]
+    return draft["post"] + (f"\n  (repeats a post: {copied})" if copied else "") + "\n"
+
+
+def _print_json(value: dict[str, Any]) -> None:
+    click.echo(json.dumps(value, ensure_ascii=False))
+
+
+if __name__ == "__main__":
+    sys.stdout.reconfigure(encoding="utf-8")
+    sys.stderr.reconfigure(encoding="utf-8")
+    cli(prog_name="python -m utils")

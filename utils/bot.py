@@ -1,0 +1,175 @@
+"""A Bot: weights, tokenizer and story in one folder.
+
+In: a fine-tuned LanguageModel, what it was made from, and its posts. Out: a folder that plain
+`transformers.pipeline("text-generation", folder)` opens, and the way back from it. Besides the model's
+own files it holds `bot.json`, the story, and `private/`, the posts it learned from and was tested on,
+which sharing leaves out. Knows nothing about how a bot is trained or how it writes.
+"""
+
+import copy
+import errno
+import json
+import tempfile
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from utils import environment
+from utils.atomic import recover, replacing_folder
+from utils.errors import BadBot, ModelUnavailable
+from utils.language_model import LanguageModel, load_folder
+
+if TYPE_CHECKING:
+    import torch
+
+STORY = "bot.json"
+MODEL_FILES = ("config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
+PRIVATE = "private"
+
+LONGEST_POST = 128
+"""New tokens after which plain `generate` stops: about twice the longest post that X takes in English."""
+
+
+@dataclass(frozen=True)
+class Story:
+    """Where a bot comes from; written to `bot.json`, readable by people and programs.
+
+    held_out: `posts`, `characters`, `bits_per_character_before` and `bits_per_character`.
+    date: when it was made, ISO 8601 in UTC.
+    """
+
+    authors: list[str]
+    sources: list[str]
+    model: str
+    posts: dict[str, int]
+    parts: dict[str, int]
+    held_out: dict[str, float]
+    settings: dict[str, Any]
+    versions: dict[str, str]
+    tokens_trained: int
+    date: str
+
+    @property
+    def voice(self) -> str:
+        """Whose voice it is, in words."""
+        return " and ".join(self.authors)
+
+
+@dataclass
+class Bot:
+    """A language model that writes in somebody's voice.
+
+    training, held_out: the posts it learned from and was tested on; None in a bot that was shared.
+    """
+
+    language_model: LanguageModel
+    story: Story
+    training: list[str] | None = field(default=None, repr=False)
+    held_out: list[str] | None = field(default=None, repr=False)
+
+    def save(self, folder: Path) -> None:
+        """Write the bot, weights in half precision; a bot that was there is replaced in one step.
+
+        Whenever the process is killed, the folder holds the old bot or the new one. Raises `BadBot`
+        where the disk is full or the folder cannot be written.
+        """
+        try:
+            with replacing_folder(folder.absolute()) as staging:
+                _save_model(self.language_model, staging)
+                _write_json(staging / STORY, asdict(self.story))
+                (staging / PRIVATE).mkdir()
+                for name in ("training", "held_out"):
+                    lines = (json.dumps({"text": text}, ensure_ascii=False) for text in getattr(self, name) or ())
+                    (staging / PRIVATE / f"{name}.jsonl").write_text("".join(line + "\n" for line in lines), "utf-8")
+        except OSError as error:
+            if error.errno == errno.ENOSPC:
+                raise BadBot(f"The disk is full; the bot could not be written to {folder}.") from error
+            raise BadBot(f"The bot could not be written to {folder}: {error.strerror}.") from error
+
+    @classmethod
+    def load(cls, folder: Path, device: "torch.device | None" = None) -> "Bot":
+        """Read a bot back. Raises `BadBot` naming what is missing or damaged."""
+        folder = Path(folder).expanduser().absolute()
+        recover(folder)
+        story = _read_story(folder)
+        if missing := [name for name in MODEL_FILES if not (folder / name).is_file()]:
+            raise BadBot(f"The bot in {folder} is not whole: {', '.join(missing)} is missing. Train it again.")
+        try:
+            language_model = load_folder(folder, device or environment.device())
+        except ModelUnavailable as error:
+            raise BadBot(f"The bot in {folder} is damaged. Train it again. ({error})") from error
+        return cls(language_model, story, _read_posts(folder, "training"), _read_posts(folder, "held_out"))
+
+
+def check_output_folder(folder: Path) -> None:
+    """Raise `BadBot` unless a bot can be written here: a folder that is new, empty or holds a bot."""
+    folder = folder.absolute()
+    if folder.exists() and not folder.is_dir():
+        raise BadBot(f"{folder} is a file; choose another --out, a folder that is new or holds a bot.")
+    try:
+        if folder.is_dir() and any(folder.iterdir()) and not (folder / STORY).exists():
+            raise BadBot(
+                f"{folder} holds something that is not a bot, and it stays as it is. Choose another --out folder."
+            )
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent):
+            pass
+    except OSError as error:
+        raise BadBot(
+            f"No bot can be written to {folder}: {error.strerror or error}. Choose another --out folder."
+        ) from error
+
+
+def _save_model(language_model: LanguageModel, folder: Path) -> None:
+    from transformers import GenerationConfig
+
+    network, start, end = language_model.network, language_model.start, language_model.end
+    halves: dict[int, Any] = {}  # by address, so that tied weights stay one tensor and are stored once
+    weights = {
+        name: halves.setdefault(weight.data_ptr(), weight.detach().half().cpu())
+        for name, weight in network.state_dict().items()
+    }
+    network.config.update({"bos_token_id": start, "eos_token_id": end, "pad_token_id": end})
+    network.generation_config = GenerationConfig(
+        bos_token_id=start,
+        eos_token_id=end,
+        pad_token_id=end,
+        do_sample=True,
+        temperature=1.0,
+        top_k=0,
+        top_p=0.95,
+        max_new_tokens=LONGEST_POST,
+    )
+    network.save_pretrained(folder, state_dict=weights, max_shard_size="100GB")
+    tokenizer = copy.deepcopy(language_model.tokenizer)
+    tokenizer.bos_token, tokenizer.eos_token = tokenizer.convert_ids_to_tokens([start, end])
+    tokenizer.pad_token = tokenizer.eos_token
+    tokenizer.chat_template = None  # a bot writes posts; it does not chat
+    tokenizer.save_pretrained(folder)
+
+
+def _write_json(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+
+def _read_story(folder: Path) -> Story:
+    if not folder.is_dir():
+        near = sorted(path.parent.name for path in folder.parent.glob(f"*/{STORY}"))
+        hint = f" There: {', '.join(near)}." if near else " Make one: python -m utils train sample:keeperfinch"
+        raise BadBot(f"There is no bot in {folder}.{hint}")
+    try:
+        return Story(**json.loads((folder / STORY).read_text("utf-8")))
+    except FileNotFoundError:
+        raise BadBot(f"{folder} is not a bot: it has no {STORY}.") from None
+    except (OSError, ValueError, TypeError) as error:
+        raise BadBot(f"{folder / STORY} is damaged ({error}). Train the bot again.") from error
+
+
+def _read_posts(folder: Path, name: str) -> list[str] | None:
+    path = folder / PRIVATE / f"{name}.jsonl"
+    try:
+        return [json.loads(line)["text"] for line in path.read_text("utf-8").splitlines()]
+    except FileNotFoundError:
+        return None  # a shared bot has no private posts
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise BadBot(f"{path} is damaged ({error}). Train the bot again.") from error

@@ -1,0 +1,95 @@
+"""Does this text repeat one of those?
+
+In: texts. Out: which of them say the same thing, exactly or nearly. Cleaning, the split of a data set
+and the marks on drafts all ask here, so that "the same" means the same everywhere. Knows nothing about
+posts, authors or models.
+"""
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+
+import regex
+
+COPIED_WORDS = 8
+"""A run of this many words in common makes a draft a copy; shorter runs are everyday phrases."""
+
+NEAR_DUPLICATE = 0.7
+"""Jaccard similarity of character 5-grams from which two posts count as nearly the same."""
+
+_WORD_BOUNDARY = regex.compile(r"(?wV1)\b")
+
+
+def words(text: str) -> list[str]:
+    """Split a text into words by Unicode's default word boundaries (UAX #29), punctuation left out.
+
+    Scripts that put no spaces between words come out as one word a character, or nearly: enough to
+    see that a Japanese sentence is not "one word".
+    """
+    return [piece for piece in _WORD_BOUNDARY.split(text) if any(map(str.isalnum, piece))]
+
+
+def fold(text: str) -> str:
+    """The text without differences of case and white space; two posts that fold alike are the same."""
+    return " ".join(text.casefold().split())
+
+
+class CopyIndex:
+    """Finds the post that a text repeats, in time that grows with the text and not with the posts."""
+
+    def __init__(self, posts: Sequence[str]) -> None:
+        self._posts = list(posts)
+        self._by_fold = {fold(post): index for index, post in enumerate(self._posts)}
+        self._by_run: dict[int, int] = {}
+        for index, post in enumerate(self._posts):
+            for run in _runs(post):
+                self._by_run.setdefault(hash(run), index)
+
+    def find(self, text: str) -> str | None:
+        """The post with the same folded text, or with a run of eight words in common; None if new."""
+        if (index := self._by_fold.get(fold(text))) is not None:
+            return self._posts[index]
+        for run in _runs(text):
+            index = self._by_run.get(hash(run))
+            if index is not None and run in _runs(self._posts[index]):
+                return self._posts[index]
+        return None
+
+
+def _runs(text: str) -> list[tuple[str, ...]]:
+    tokens = words(text.casefold())
+    return [tuple(tokens[i : i + COPIED_WORDS]) for i in range(len(tokens) - COPIED_WORDS + 1)]
+
+
+def five_grams(text: str) -> set[str]:
+    """The set of runs of five characters of the folded text; a shorter text is its own only member."""
+    text = fold(text)
+    return {text[i : i + 5] for i in range(len(text) - 4)} or {text}
+
+
+def near_duplicates(texts: Sequence[str], references: Sequence[str], threshold: float = NEAR_DUPLICATE) -> set[int]:
+    """Indices of the texts that nearly repeat a reference: Jaccard of 5-grams at least `threshold`.
+
+    Exact, and fast through prefix filtering (Bayardo, Ma and Srikant 2007, "Scaling up all pairs
+    similarity search"): two sets that are similar enough must share one of their few rarest members,
+    so only texts that do are compared in full.
+    """
+    reference_grams = [five_grams(reference) for reference in references]
+    frequency = Counter(gram for grams in reference_grams for gram in grams)
+
+    def rarest(grams: set[str]) -> list[str]:
+        count = len(grams) - math.ceil(threshold * len(grams)) + 1
+        return sorted(grams, key=lambda gram: (frequency[gram], gram))[:count]
+
+    holders = defaultdict(list)
+    for grams in reference_grams:
+        for gram in rarest(grams):
+            holders[gram].append(grams)
+
+    found = set()
+    for index, text in enumerate(texts):
+        grams = five_grams(text)
+        candidates = (other for gram in rarest(grams) for other in holders.get(gram, ()))
+        if any(len(grams & other) >= threshold * len(grams | other) for other in candidates):
+            found.add(index)
+    return found

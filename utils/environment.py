@@ -1,0 +1,158 @@
+"""What this machine is: device, precision, memory, folders, time.
+
+In: nothing but the machine and its environment variables. Out: plain answers. Knows nothing about
+posts or models; nothing else in the package asks the machine for itself.
+"""
+
+import os
+import platform
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+
+from utils.errors import OutOfMemory
+
+if TYPE_CHECKING:
+    import torch
+
+
+def cache_folder() -> Path:
+    """Where pre-trained weights are kept: `$HUGGINGTWEETS_CACHE`, or the user's cache folder."""
+    if chosen := os.environ.get("HUGGINGTWEETS_CACHE"):
+        return Path(chosen).expanduser()
+    if sys.platform == "win32" and (local := os.environ.get("LOCALAPPDATA")):
+        return Path(local) / "huggingtweets"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "huggingtweets"
+
+
+def device() -> "torch.device":
+    """The fastest device at hand: an NVIDIA or AMD GPU, Apple's, else the CPU."""
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    if torch.backends.mps.is_available():
+        return torch.device("mps")
+    return torch.device("cpu")
+
+
+def precision(device: "torch.device") -> "torch.dtype":
+    """The number format to compute in; weights that learn stay in float32.
+
+    On a CPU bfloat16 pays only where the instructions exist: with them it was twice as fast as
+    float32, without them (AVX2) matrix products ran at 15 GFLOP/s against 130. GPUs older than
+    NVIDIA's Ampere have no bfloat16 of their own and take float16.
+    """
+    import torch
+
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.get_device_capability(device) >= (8, 0) else torch.float16
+    if device.type == "cpu":
+        capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+        if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"):
+            return torch.bfloat16
+    return torch.float32
+
+
+def device_name(device: "torch.device") -> str:
+    """The device in words, like "cpu (2 cores)" or "cuda (NVIDIA T4)"."""
+    import torch
+
+    if device.type == "cuda":
+        return f"cuda ({torch.cuda.get_device_name(device)})"
+    return f"{device.type} ({os.cpu_count()} cores)"
+
+
+def available_memory() -> int:
+    """Bytes that this process may still take: free memory, or what its container leaves if that is less."""
+    available = psutil.virtual_memory().available
+    for limit_file, usage_file in (
+        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+        ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+    ):
+        try:
+            limit, usage = Path(limit_file).read_text().strip(), Path(usage_file).read_text().strip()
+        except OSError:
+            continue
+        if limit.isdigit():
+            available = min(available, max(int(limit) - int(usage), 0))
+    return available
+
+
+def check_memory(needed: int, purpose: str) -> None:
+    """Raise `OutOfMemory` unless `needed` bytes are free for `purpose`, a phrase like "training gpt2"."""
+    available = available_memory()
+    if needed > available:
+        raise OutOfMemory(
+            f"{purpose[0].upper()}{purpose[1:]} needs about {needed / 1e9:.1f} GB of memory and "
+            f"{available / 1e9:.1f} GB is free. Close other programs, or choose a smaller model."
+        )
+
+
+@contextmanager
+def memory_errors_in_words(purpose: str) -> Iterator[None]:
+    """Turn a failed allocation inside the block into `OutOfMemory`; everything else passes through."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, MemoryError) or "memory" in str(error).lower() and "alloc" in str(error).lower():
+            raise OutOfMemory(
+                f"The memory of this machine ran out while {purpose}. Close other programs, or choose a smaller model."
+            ) from error
+        raise
+
+
+def peak_memory(device: "torch.device") -> int:
+    """The most bytes that this process has held so far: on the GPU where there is one, else in memory."""
+    if device.type == "cuda":
+        import torch
+
+        return torch.cuda.max_memory_allocated(device)
+    if sys.platform == "win32":
+        return psutil.Process().memory_info().peak_wset
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def process_start() -> float:
+    """The moment at which this process began, on the clock of `time.monotonic`."""
+    return time.monotonic() - (time.time() - psutil.Process().create_time())
+
+
+def free_disk(folder: Path) -> int:
+    """Bytes free on the disk that holds `folder`, which need not exist yet."""
+    folder = folder.absolute()
+    while not folder.exists():
+        folder = folder.parent
+    return shutil.disk_usage(folder).free
+
+
+def versions() -> dict[str, str]:
+    """What a result depends on: Python, the operating system and the libraries that compute."""
+    found = {"python": platform.python_version(), "platform": platform.platform()}
+    for package in ("torch", "transformers", "tokenizers", "safetensors"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def quiet_libraries() -> None:
+    """Keep transformers' own bars and advice off the screen; ours says what matters."""
+    import warnings
+
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    warnings.filterwarnings("ignore", module=r"(transformers|torch|accelerate)\.")

@@ -1,0 +1,99 @@
+"""A causal language model with its tokenizer, and the two tokens between which a post stands.
+
+In: a folder as transformers writes it. Out: `LanguageModel`, which turns texts into token ids and back.
+Knows nothing about where the weights came from or what they are used for.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from utils import environment
+from utils.errors import ModelUnavailable
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+END_OF_TEXT = "<|endoftext|>"
+
+
+@dataclass
+class LanguageModel:
+    """network: gives logits of shape (batch, length, vocabulary) for token ids (batch, length).
+
+    start, end: ids of the tokens before and after a post.
+    """
+
+    network: "PreTrainedModel"
+    tokenizer: "PreTrainedTokenizerBase"
+    start: int
+    end: int
+
+    @property
+    def device(self) -> "torch.device":
+        return self.network.device
+
+    @property
+    def context(self) -> int:
+        """The longest sequence of tokens that the network can read."""
+        return getattr(self.network.config, "max_position_embeddings", 1024)
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of a whole post: start token, text, end token.
+
+        A text that spells out a special token is still only text; it cannot end a post from within.
+        """
+        return [self.start, *self.encode_opening(text), self.end]
+
+    def encode_opening(self, text: str) -> list[int]:
+        """Token ids of a text, nothing around them."""
+        return self.tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+
+    def decode(self, tokens: list[int]) -> str:
+        """The text of token ids, as written; no space is tidied away."""
+        return self.tokenizer.decode(tokens, clean_up_tokenization_spaces=False)
+
+
+def start_and_end(tokenizer: "PreTrainedTokenizerBase") -> tuple[int, int]:
+    """Choose the tokens between which a post stands.
+
+    `<|endoftext|>`, where the vocabulary has it: GPT-2, SmolLM2 and Qwen3 were all trained with it between
+    documents, and of the choices tried on SmolLM2 it gave the lowest bits per character before training
+    (its own start token `<|im_start|>` opens a chat turn; Qwen3 has no start token at all). Else the
+    tokenizer's own end token, and its start token if it has one.
+    """
+    shared = tokenizer.get_vocab().get(END_OF_TEXT)
+    if shared is not None:
+        return shared, shared
+    end = tokenizer.eos_token_id
+    if end is None:
+        raise ModelUnavailable(
+            "This model's tokenizer has no token for the end of a text, so that its posts would never end. "
+            "Choose another model."
+        )
+    start = tokenizer.bos_token_id
+    return (end if start is None else start), end
+
+
+def load_folder(folder: Path, device: "torch.device") -> LanguageModel:
+    """Load weights (safetensors only: nothing is ever unpickled) and tokenizer from a local folder."""
+    environment.quiet_libraries()
+    import torch
+    from safetensors import SafetensorError
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    # Half precision on the disk becomes float32 in memory.
+    weights = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    if device.type == "cpu":
+        environment.check_memory(2 * weights, f"loading {folder.name}")
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        network = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=torch.float32, local_files_only=True, use_safetensors=True, attn_implementation="sdpa"
+        )
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ModelUnavailable(f"No model can be loaded from {folder}: {reason}") from error
+    start, end = start_and_end(tokenizer)
+    return LanguageModel(network.to(device).eval(), tokenizer, start, end)

@@ -1,0 +1,276 @@
+"""The whole way, once: from references to a Bot that is saved, and from a Bot to its evaluation.
+
+In: what the user asked for. Out: the bot, and a Report of how it came about. Each stage is called here
+and nowhere else; the stages do not know each other.
+"""
+
+import re
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from utils import environment
+from utils.bot import Bot, Story, check_output_folder
+from utils.cleaning import CleanTimeline, check_enough, clean
+from utils.errors import BadSetting, ModelUnavailable
+from utils.events import Event, OnEvent, ignore
+from utils.language_model import LanguageModel
+from utils.settings import MAXIMUM_AUTHORS, CleaningSettings, TrainingSettings, WritingSettings
+from utils.timelines import load
+
+SAVING_SECONDS = 3.0
+"""Set aside for writing the bot: 270 MB took 1 to 2 s on the disks that were tried."""
+
+EVALUATION_MARGIN = 1.1
+"""The held-out posts are scored twice; the second time is given a tenth more time than the first took."""
+
+BYTES_A_LEARNED_PARAMETER = 16
+"""In float32: its gradient (4), AdamW's two moments (8), and a copy of the best value so far (4)."""
+
+WORKING_BYTES = 700_000_000
+"""Activations and logits of a batch of 512 tokens, and room to breathe; the model itself is loaded by then."""
+
+DRAFTS_TO_JUDGE = 50
+"""Drafts among which copies are counted: one more or less is two points of a hundred."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """How a bot came about: what `train --json` prints. Seconds are of wall clock, memory in bytes."""
+
+    bot: str
+    authors: list[str]
+    model: str
+    device: str
+    precision: str
+    posts: dict[str, int]
+    changed: dict[str, int]
+    parts: dict[str, int]
+    held_out: dict[str, float]
+    validation: list[tuple[float, float]]
+    seconds: dict[str, float]
+    steps: int
+    tokens_trained: int
+    peak_memory_bytes: int
+    seed: int
+    stopped: bool
+    warnings: list[str]
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def read(references: Sequence[str], cleaning: CleaningSettings = CleaningSettings()) -> list[CleanTimeline]:
+    """Load and clean one to three authors. Raises a `UserError` for a bad reference or too many."""
+    if not 1 <= len(references) <= MAXIMUM_AUTHORS:
+        raise BadSetting(f"Between 1 and {MAXIMUM_AUTHORS} authors can be mixed; {len(references)} were given.")
+    if len(set(references)) < len(references):
+        raise BadSetting("The same author was given twice; name each one once.")
+    return [clean(load(reference), cleaning) for reference in references]
+
+
+def default_folder(timelines: Sequence[CleanTimeline]) -> Path:
+    """`bots/NAME`, named after the authors."""
+    names = (re.sub(r"[^\w.-]+", "-", timeline.author.lstrip("@")).strip("-.") for timeline in timelines)
+    return Path("bots") / ("+".join(names) or "bot")
+
+
+def make_bot(
+    references: Sequence[str],
+    settings: TrainingSettings = TrainingSettings(),
+    on_event: OnEvent = ignore,
+    out: Path | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+    started: float | None = None,
+    cleaning: CleaningSettings = CleaningSettings(),
+) -> tuple[Bot, Report]:
+    """Make a bot within the budget of minutes, and save it.
+
+    started: the moment of `time.monotonic` from which the budget counts; now, unless given. A first
+        download of the model does not count.
+    should_stop: asked during training; True ends it, and the best bot so far is kept.
+    Raises a `UserError` for whatever the user can mend, before any time is spent on training.
+    """
+    clock = _Clock(time.monotonic() if started is None else started)
+    warnings: list[str] = []
+
+    def warn(sentence: str) -> None:
+        warnings.append(sentence)
+        on_event(Event("warning", sentence))
+
+    on_event(Event("stage", "Reading the posts"))
+    timelines = read(references, cleaning)
+    posts = _added_up([timeline.counts() for timeline in timelines])
+    for timeline in timelines:
+        on_event(Event("stage", f"{timeline.author}: {timeline.summary()}", data={"posts": timeline.counts()}))
+    for sentence in check_enough(timelines):
+        warn(sentence)
+    folder = out or default_folder(timelines)
+    check_output_folder(folder)
+
+    with clock.paused():
+        from utils import models
+
+        models.prepare(settings.model, on_event)
+    on_event(Event("stage", "Loading the model"))
+    from utils import dataset, evaluation, training
+
+    device = environment.device()
+    precision = environment.precision(device)
+    with environment.memory_errors_in_words("loading the model"):
+        language_model = models.load(settings.model, device)
+    _check_memory(language_model, settings)
+    parts = dataset.build(timelines, language_model.encode, settings.seed)
+    clock.lap("load")
+
+    held_out = [example.text for example in parts.held_out]
+    before = evaluation.measure(language_model, held_out, "Scoring the held-out posts before training", on_event)
+    on_event(_figure("before training", before.bits_per_character))
+    evaluation_seconds = clock.lap("evaluate")
+
+    deadline = clock.started + settings.minutes * 60 - SAVING_SECONDS - EVALUATION_MARGIN * evaluation_seconds
+    with environment.memory_errors_in_words("training"):
+        learned = training.fine_tune(language_model, parts, settings, deadline, precision, on_event, should_stop)
+    clock.lap("train")
+    if not learned.improved:
+        warn("Training did not make the model better at the validation posts; the untrained weights were kept.")
+
+    after = evaluation.measure(language_model, held_out, "Scoring the held-out posts after training", on_event)
+    on_event(_figure("after training", after.bits_per_character))
+    clock.lap("evaluate")
+
+    on_event(Event("stage", "Saving the bot"))
+    figures = {
+        "posts": before.posts,
+        "characters": before.characters,
+        "bits_per_character_before": round(before.bits_per_character, 4),
+        "bits_per_character": round(after.bits_per_character, 4),
+    }
+    story = Story(
+        authors=[timeline.author for timeline in timelines],
+        sources=[timeline.source for timeline in timelines],
+        model=models.resolve(settings.model),
+        posts=posts,
+        parts=parts.counts(),
+        held_out=figures,
+        settings={**asdict(settings), "cleaning": asdict(cleaning)},
+        versions=environment.versions(),
+        tokens_trained=learned.tokens,
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    bot = Bot(language_model, story, [example.text for example in parts.training], held_out)
+    bot.save(folder)
+    report = Report(
+        bot=str(folder),
+        authors=story.authors,
+        model=story.model,
+        device=environment.device_name(device),
+        precision=str(precision).removeprefix("torch."),
+        posts=posts,
+        changed=_added_up([timeline.changed for timeline in timelines]),
+        parts=parts.counts(),
+        held_out=figures,
+        validation=[(round(seconds, 1), round(bits, 4)) for seconds, bits in learned.validation],
+        seconds=clock.seconds(),
+        steps=learned.steps,
+        tokens_trained=learned.tokens,
+        peak_memory_bytes=environment.peak_memory(device),
+        seed=settings.seed,
+        stopped=learned.stopped,
+        warnings=warnings,
+    )
+    on_event(Event("done", f"{story.voice} is ready in {folder}", 1.0))
+    return bot, report
+
+
+def evaluate_bot(
+    bot: Bot, reference: str | None = None, drafts: int = DRAFTS_TO_JUDGE, seed: int = 0, on_event: OnEvent = ignore
+) -> dict[str, Any]:
+    """The figures of `evaluate --json`: of the bot's own held-out posts, or of another reference's.
+
+    `bits_per_character_before`, the untrained model's, is None where that model cannot be had now.
+    """
+    from utils import evaluation, generation, models
+
+    timeline = read([reference], _cleaning_of(bot))[0] if reference else None
+    texts, left_out = evaluation.unseen_texts(bot, timeline)
+    after = evaluation.measure(bot.language_model, texts, "Scoring the posts", on_event)
+    before = bot.story.held_out["bits_per_character_before"]
+    if timeline is not None:
+        try:
+            untrained = models.load(bot.story.model, bot.language_model.device, on_event)
+            score = evaluation.measure(untrained, texts, "Scoring the posts with the untrained model", on_event)
+            before = round(score.bits_per_character, 4)
+        except ModelUnavailable as error:
+            on_event(Event("warning", f"The untrained model could not be compared. {error}"))
+            before = None
+    written = []
+    if drafts:
+        on_event(Event("stage", f"Writing {drafts} drafts", 0.0))
+        written = generation.write(bot, count=drafts, settings=WritingSettings(seed=seed), on_event=on_event).drafts
+    return {
+        "posts": after.posts,
+        "characters": after.characters,
+        "bits_per_character": round(after.bits_per_character, 4),
+        "bits_per_character_before": before,
+        "left_out": left_out,
+        **asdict(evaluation.originality(bot, written)),
+    }
+
+
+def _added_up(counts: Sequence[dict[str, int]]) -> dict[str, int]:
+    return {name: sum(count[name] for count in counts) for name in counts[0]}
+
+
+def _figure(when: str, bits_per_character: float) -> Event:
+    sentence = f"Held-out posts {when}: {bits_per_character:.3f} bits per character"
+    return Event("held-out", sentence, data={"when": when, "bits_per_character": bits_per_character})
+
+
+def _check_memory(language_model: LanguageModel, settings: TrainingSettings) -> None:
+    """Raise `OutOfMemory` now rather than in the middle of the training."""
+    network = language_model.network
+    upper = settings.learned_share * sum(parameter.numel() for parameter in network.base_model.parameters())
+    if language_model.device.type == "cpu":
+        environment.check_memory(int(upper * BYTES_A_LEARNED_PARAMETER) + WORKING_BYTES, "training this model")
+
+
+def _cleaning_of(bot: Bot) -> CleaningSettings:
+    """The rules by which the bot's own posts were cleaned; others' posts are held to the same."""
+    return CleaningSettings(**bot.story.settings["cleaning"])
+
+
+class _Clock:
+    """Where the seconds went. Pauses count for nothing."""
+
+    def __init__(self, started: float) -> None:
+        self.started = self._last = started
+        self._laps: Counter[str] = Counter()
+
+    def lap(self, name: str) -> float:
+        """Book the seconds since the last lap under a name, and return them."""
+        now = time.monotonic()
+        seconds, self._last = now - self._last, now
+        self._laps[name] += seconds
+        return seconds
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Seconds inside the block are left out, of the budget as well."""
+        began = time.monotonic()
+        yield
+        pause = time.monotonic() - began
+        self.started += pause
+        self._last += pause
+
+    def seconds(self) -> dict[str, float]:
+        """Seconds by name, and `total`, which also holds what has no name of its own, like saving."""
+        return {
+            **{name: round(s, 2) for name, s in self._laps.items()},
+            "total": round(time.monotonic() - self.started, 2),
+        }

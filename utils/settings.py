@@ -1,0 +1,104 @@
+"""The few knobs, each default beside its reason.
+
+In: what a user chose. Out: frozen dataclasses that have checked themselves. Knows nothing about
+where a value came from; the command line and a page build the same objects.
+"""
+
+import math
+from dataclasses import dataclass
+
+from utils.errors import BadSetting
+
+MINIMUM_CHARACTERS = 6_000
+"""Under this much text nothing is trained: the threshold of the first huggingtweets (2020)."""
+
+COMFORTABLE_CHARACTERS = 40_000
+"""Under this much text a warning is shown: the threshold of the first huggingtweets (2020)."""
+
+MAXIMUM_AUTHORS = 3
+"""More voices than this in one small model are no longer told apart by a reader."""
+
+MAXIMUM_DRAFTS = 1_000
+"""More drafts than this from one command are a mistake, or spam."""
+
+
+MINIMUM_POSTS = 20
+"""Under this many posts there is nothing to hold out and validate on."""
+
+MAXIMUM_HELD_OUT = 400
+"""Posts of one author that are scored before and after: more would take longer than they tell."""
+
+
+@dataclass(frozen=True)
+class CleaningSettings:
+    """What counts as worth learning from.
+
+    min_words: posts with fewer words of their own are dropped; three is the shortest that still
+        shows how somebody builds a sentence.
+    fold_line_breaks: turn line breaks into spaces. Off, because verse and lists are part of a voice.
+    keep_links: leave links in. Off, because a model learns to write links that lead nowhere.
+    """
+
+    min_words: int = 3
+    fold_line_breaks: bool = False
+    keep_links: bool = False
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How a model learns.
+
+    minutes: the whole wall clock from the command to the finished bot.
+    steps: train exactly this many optimiser steps instead of watching the clock; with the same seed
+        on the same machine the weights are then the same.
+    model: a name of the catalogue, a Hub id, a local folder, or "auto".
+    seed: decides the split, the order of the posts and nothing else.
+    learned_share: the share of the layers, counted from the top, that learn; embeddings and lower
+        layers stay as they were. On two cores, `sample:keeperfinch`, 240 s of training, held-out
+        bits per character: {figures}
+    learning_rate: the peak of AdamW's schedule (warm-up, then cosine to zero).
+    warmup: the share of the budget during which the learning rate rises.
+    tokens_per_batch: tokens in one step, padding included.
+    """
+
+    minutes: float = 5.0
+    steps: int | None = None
+    model: str = "auto"
+    seed: int = 0
+    learned_share: float = 0.5
+    learning_rate: float = 4e-4
+    warmup: float = 0.05
+    tokens_per_batch: int = 512
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.minutes) and self.minutes > 0):
+            raise BadSetting(
+                f"The time to train must be a number of minutes above 0, like 5 or 0.5; it was {self.minutes:g}."
+            )
+        if self.steps is not None and self.steps < 1:
+            raise BadSetting(f"The number of steps must be 1 or more; it was {self.steps}.")
+        if not 0 <= self.seed < 2**32:
+            raise BadSetting(f"The seed must be a whole number from 0 to {2**32 - 1}; it was {self.seed}.")
+
+
+@dataclass(frozen=True)
+class WritingSettings:
+    """How a bot writes.
+
+    temperature: how daring; the logits are divided by it. Near 0 the likeliest word always wins.
+    top_p: nucleus sampling (Holtzman et al. 2020, arXiv:1904.09751): only the likeliest tokens that
+        together hold this much probability are drawn from; their paper's 0.95.
+    seed: the same seed, bot and machine write the same drafts; None draws a new one.
+    """
+
+    temperature: float = 1.0
+    top_p: float = 0.95
+    seed: int | None = None
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.temperature) and 0 < self.temperature <= 5):
+            raise BadSetting(f"The temperature must be above 0 and at most 5; it was {self.temperature:g}.")
+        if not 0 < self.top_p <= 1:
+            raise BadSetting(f"top-p must be above 0 and at most 1; it was {self.top_p:g}.")
+        if self.seed is not None and not 0 <= self.seed < 2**32:
+            raise BadSetting(f"The seed must be a whole number from 0 to {2**32 - 1}; it was {self.seed}.")

@@ -1,0 +1,135 @@
+"""What a person at a terminal sees while a command works, and what happens on Ctrl-C.
+
+In: Events. Out: on standard error, a progress bar that names the step and the time left, plain lines
+where there is no terminal, or JSON Lines for programs. Knows nothing about what is being done.
+"""
+
+import json
+import signal
+import sys
+import time
+from types import TracebackType
+
+import click
+
+from utils.errors import UserError
+from utils.events import Event
+
+INTERRUPTED = 130
+"""The exit status of a process that SIGINT ended: 128 + 2."""
+
+LINES_APART = 10.0
+"""Seconds between two lines about the same step where there is no terminal to redraw."""
+
+
+class Screen:
+    """Standard error for the time of one command.
+
+    Leaving the block through a `UserError` prints its sentence and ends the process with status 1;
+    through Ctrl-C, with status 130.
+    """
+
+    def __init__(self, events: bool) -> None:
+        self._events = events
+        self._bar = None
+        self._last_line, self._last_time = "", 0.0
+
+    def __enter__(self) -> "Screen":
+        if not self._events and sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import (
+                BarColumn,
+                Progress,
+                SpinnerColumn,
+                TaskProgressColumn,
+                TextColumn,
+                TimeElapsedColumn,
+            )
+
+            self._bar = Progress(
+                SpinnerColumn(),
+                TextColumn("{task.description}", markup=False),
+                BarColumn(),
+                TaskProgressColumn(),
+                TimeElapsedColumn(),
+                console=Console(stderr=True),
+                transient=True,
+            )
+            self._task = self._bar.add_task("", total=None)
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar:
+            self._bar.stop()
+            self._bar = None
+        if isinstance(error, UserError):
+            self.tell(Event("error", str(error)))
+            raise SystemExit(1) from error
+        if isinstance(error, KeyboardInterrupt):
+            self.tell(Event("error", "Interrupted; nothing was kept."))
+            raise SystemExit(INTERRUPTED) from error
+
+    def tell(self, event: Event) -> None:
+        """Show an event."""
+        if self._events:
+            click.echo(json.dumps(event.as_dict(), ensure_ascii=False), err=True)
+        elif self._bar:
+            self._show(event)
+        elif event.kind != "draft" and self._is_news(event):
+            click.echo(event.sentence, err=True)
+
+    def print(self, text: str) -> None:
+        """Write to standard output without tearing the bar."""
+        if self._bar:
+            self._bar.stop()
+        click.echo(text)
+        if self._bar:
+            self._bar.start()
+
+    def _show(self, event: Event) -> None:
+        if event.kind in ("warning", "validation", "held-out", "done") or event.data.get("posts"):
+            self._bar.console.print(event.sentence, markup=False, highlight=False)
+        if event.kind in ("stage", "loss", "draft"):
+            total = None if event.fraction is None else 1.0
+            self._bar.update(self._task, description=event.sentence, completed=event.fraction or 0.0, total=total)
+
+    def _is_news(self, event: Event) -> bool:
+        """Whether a line is worth printing: another sentence, and not the same step's again at once."""
+        now = time.monotonic()
+        if event.sentence == self._last_line or event.kind == "loss" and now - self._last_time < LINES_APART:
+            return False
+        self._last_line, self._last_time = event.sentence, now
+        return True
+
+
+class Interrupt:
+    """The first Ctrl-C (or SIGTERM) asks to stop and keep what there is, the second leaves at once.
+
+    Until `something_to_keep` is set, the first one leaves at once too.
+    """
+
+    def __init__(self, screen: Screen) -> None:
+        self.something_to_keep = False
+        self._screen = screen
+        self._asked = False
+
+    def is_set(self) -> bool:
+        """Whether to stop."""
+        return self._asked
+
+    def __enter__(self) -> "Interrupt":
+        self._before = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _on_signal(self, number: int, frame: object) -> None:
+        if self._asked or not self.something_to_keep:
+            raise KeyboardInterrupt
+        self._asked = True
+        self._screen.tell(Event("stage", "Stopping, and keeping what there is; once more to leave at once"))
