@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+# On models this small a second thread only waits for the first; beside other work it waits very long.
+os.environ["OMP_NUM_THREADS"] = "1"
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from utils import environment  # noqa: E402
@@ -34,7 +36,8 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def real_weights(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The user's own cache, so that the real weights are fetched once and not once a test."""
+    """The user's own cache, so that the real weights are fetched once and not once a test, and all cores."""
+    monkeypatch.delenv("OMP_NUM_THREADS")
     monkeypatch.setenv("HUGGINGTWEETS_CACHE", str(REAL_CACHE))
 
 

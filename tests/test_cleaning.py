@@ -67,7 +67,9 @@ def test_a_post_is_dropped_and_counted(raw: str, reason: str) -> None:
     assert counts == {**dict.fromkeys(counts, 0), "fetched": 1, reason: 1}
 
 
-@pytest.mark.parametrize("text", ["今日はいい天気", "วันนี้อากาศดี", "Это не так", "RT is not a repost", "it's three words"])
+@pytest.mark.parametrize(
+    "text", ["今日はいい天気", "วันนี้อากาศดี", "Это не так", "RT is not a repost", "it's three words"]
+)
 def test_short_is_judged_by_unicode_words_in_any_script(text: str) -> None:
     assert kept(text) == [text]
 

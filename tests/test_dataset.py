@@ -106,7 +106,7 @@ def test_more_than_three_authors_are_refused() -> None:
 
 
 def test_posts_that_all_say_nearly_the_same_are_refused() -> None:
-    posts = (Post(str(n), None, f"It is now {n} o'clock and all is well in the town and on the hill") for n in range(200))
+    posts = (Post(str(n), None, f"It is now {n} o'clock and all is well in the town") for n in range(200))
     with pytest.raises(TooFewPosts, match="different posts to learn from"):
         build([clean(Timeline("@clock", "a test", tuple(posts)))], encode, seed=0)
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from tiny import ARCHITECTURES, save_tiny_model
 
-from utils.language_model import load_folder
+from utils.language_model import LanguageModel, load_folder
 from utils.scoring import batches_by_length, collate, cross_entropy, score
 
 TEXTS = ["A short one.", "A somewhat longer post, with 🦊 in it and a few more words to say.", "x"]
@@ -12,7 +12,7 @@ CPU = torch.device("cpu")
 
 
 @pytest.fixture(params=ARCHITECTURES)
-def language_model(request, tmp_path):
+def language_model(request, tmp_path) -> LanguageModel:
     return load_folder(save_tiny_model(tmp_path, request.param), CPU)
 
 

@@ -131,7 +131,8 @@ def train(references, minutes, steps, model, out, seed, track, as_json, events) 
     click.echo(
         f"{' and '.join(report.authors)}: learned from {report.parts['training']:,} posts in {seconds:.0f} s"
         f"{' (stopped early)' if report.stopped else ''}. Held-out posts: "
-        f"{held_out['bits_per_character_before']:.3f} bits per character before, {held_out['bits_per_character']:.3f} after.\n"
+        f"{held_out['bits_per_character_before']:.3f} bits per character before, "
+        f"{held_out['bits_per_character']:.3f} after.\n"
         f"Now: python -m utils tweet {report.bot}"
     )
 
@@ -219,8 +220,9 @@ def evaluate(bot, reference, drafts, seed, as_json, events) -> None:  # noqa: AN
         return
     before = figures["bits_per_character_before"]
     click.echo(
-        f"{figures['posts']:,} posts, {figures['characters']:,} characters: {figures['bits_per_character']:.3f} bits per "
-        f"character{'' if before is None else f', {before:.3f} before training'}"
+        f"{figures['posts']:,} posts, {figures['characters']:,} characters: "
+        f"{figures['bits_per_character']:.3f} bits per character"
+        f"{'' if before is None else f', {before:.3f} before training'}"
     )
     if figures["distinct"] is not None:
         copies = "" if figures["copies"] is None else f", {figures['copies']:.0%} repeat a training post"

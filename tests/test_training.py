@@ -1,0 +1,131 @@
+import itertools
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from tiny import ARCHITECTURES, save_tiny_model
+
+from utils.bot import Bot
+from utils.cleaning import clean
+from utils.dataset import Example, build
+from utils.errors import BadSetting
+from utils.events import Event
+from utils.generation import write
+from utils.language_model import LanguageModel, load_folder
+from utils.pipeline import make_bot
+from utils.settings import TrainingSettings, WritingSettings
+from utils.timelines import load
+from utils.training import Training, fine_tune
+
+CPU = torch.device("cpu")
+
+
+def learn(
+    model: Path,
+    events: list[Event] | None = None,
+    precision: torch.dtype = torch.float32,
+    validation: list[str] | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+    **settings: Any,
+) -> tuple[LanguageModel, Training]:
+    """Fine-tune a model of a folder on a bundled author; returns the model and how it went."""
+    language_model = load_folder(model, CPU)
+    dataset = build([clean(load("sample:unit7bakes"))], language_model.encode, seed=0)
+    if validation:
+        examples = tuple(Example(text, 0, tuple(language_model.encode(text))) for text in validation)
+        dataset = replace(dataset, validation=examples)
+    wanted = TrainingSettings(**settings)
+    deadline = time.monotonic() + wanted.minutes * 60
+    on_event = (events if events is not None else []).append
+    return language_model, fine_tune(language_model, dataset, wanted, deadline, precision, on_event, should_stop)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_every_architecture_goes_the_whole_way_from_posts_to_drafts(architecture: str, tmp_path: Path) -> None:
+    model = save_tiny_model(tmp_path / "model", architecture)
+    settings = TrainingSettings(steps=20, model=str(model), learning_rate=1e-2)
+    _, report = make_bot(["sample:unit7bakes"], settings, out=tmp_path / "bot")
+    assert report.held_out["bits_per_character"] < report.held_out["bits_per_character_before"]
+    bot = Bot.load(tmp_path / "bot")
+    assert bot.language_model.start == bot.language_model.end, "all of them know <|endoftext|>"
+    writing = write(bot, "The oven", count=3, settings=WritingSettings(seed=1))
+    assert len(writing.drafts) + writing.dropped == 3
+    assert all(draft.text.startswith("The oven") for draft in writing.drafts)
+
+
+def test_the_same_seed_and_steps_give_the_same_weights_and_another_seed_others(tmp_path: Path) -> None:
+    model = save_tiny_model(tmp_path / "model")
+    for name, seed in (("one", 5), ("same", 5), ("other", 6)):
+        make_bot(["sample:unit7bakes"], TrainingSettings(steps=4, seed=seed, model=str(model)), out=tmp_path / name)
+    one, same, other = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "same", "other"))
+    assert all(torch.equal(one[name], same[name]) for name in one)
+    assert any(not torch.equal(one[name], other[name]) for name in one)
+
+
+def test_the_budget_of_minutes_is_kept_and_the_learning_rate_follows_the_clock(tmp_path: Path) -> None:
+    model = save_tiny_model(tmp_path / "model")
+    learn(model, steps=1)  # imports and first calls are not what is timed here
+    events: list[Event] = []
+    began = time.monotonic()
+    _, training = learn(model, events, minutes=0.1)
+    assert 4 < time.monotonic() - began < 6.5
+    assert training.steps > 20
+    fractions = [event.fraction for event in events if event.kind == "loss"]
+    assert fractions == sorted(fractions)
+    assert fractions[-1] > 0.8
+
+
+def test_lower_layers_and_embeddings_stay_as_they_were(tmp_path: Path) -> None:
+    model = save_tiny_model(tmp_path / "model", layers=4)
+    before = dict(load_folder(model, CPU).network.named_parameters())
+    after, _ = learn(model, steps=5, learning_rate=1e-2)
+    changed = {name for name, p in after.network.named_parameters() if not torch.allclose(p, before[name], atol=1e-3)}
+    assert {name.split(".")[2] for name in changed} == {"2", "3"}
+
+
+def test_stopping_keeps_the_best_weights_so_far(tmp_path: Path) -> None:
+    calls = itertools.count()
+    _, training = learn(
+        save_tiny_model(tmp_path / "model"), steps=1000, learning_rate=1e-2, should_stop=lambda: next(calls) >= 9
+    )
+    assert (training.stopped, training.steps, training.improved) == (True, 10, True)
+
+
+def test_training_that_only_makes_it_worse_gives_back_the_untrained_weights(tmp_path: Path) -> None:
+    model = save_tiny_model(tmp_path / "model")
+    before = dict(load_folder(model, CPU).network.named_parameters())
+    gibberish = ["#@%^ " * 10, "~~^^ ]] [[ " * 5]
+    after, training = learn(model, steps=30, learning_rate=1e-2, validation=gibberish)
+    assert not training.improved
+    assert training.steps < 30, "it ends when validation posts have got worse often enough"
+    for name, parameter in after.network.named_parameters():
+        torch.testing.assert_close(parameter, before[name], rtol=1e-3, atol=1e-6)  # as half precision keeps them
+
+
+def test_bfloat16_computes_with_float32_weights(tmp_path: Path) -> None:
+    after, training = learn(save_tiny_model(tmp_path / "model"), steps=20, learning_rate=1e-2, precision=torch.bfloat16)
+    assert training.improved
+    assert {parameter.dtype for parameter in after.network.parameters()} == {torch.float32}
+
+
+def test_two_authors_are_mixed_into_one_bot(tmp_path: Path) -> None:
+    model = save_tiny_model(tmp_path / "model")
+    bot, report = make_bot(["sample:unit7bakes", "sample:keeperfinch"], TrainingSettings(steps=2, model=str(model)))
+    assert report.bot == "bots/unit7bakes+keeperfinch"
+    assert bot.story.voice == "@unit7bakes and @keeperfinch"
+    assert report.posts["fetched"] == 2100 == sum(report.posts.values()) - report.posts["fetched"]
+    assert report.held_out["posts"] == 66 + 131
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"minutes": 0}, {"minutes": -1}, {"minutes": float("nan")}, {"minutes": float("inf")}, {"steps": 0}, {"seed": -1}],
+)
+def test_a_setting_out_of_range_is_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(BadSetting):
+        TrainingSettings(**wrong)
