@@ -12,6 +12,8 @@ import pytest
 os.environ["OMP_NUM_THREADS"] = "1"
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from tiny import save_taught_model  # noqa: E402
+
 from utils import environment  # noqa: E402
 
 REAL_CACHE = environment.cache_folder()
@@ -39,6 +41,12 @@ def real_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     """The user's own cache, so that the real weights are fetched once and not once a test, and all cores."""
     monkeypatch.delenv("OMP_NUM_THREADS")
     monkeypatch.setenv("HUGGINGTWEETS_CACHE", str(REAL_CACHE))
+
+
+@pytest.fixture(scope="session")
+def taught_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny model that writes something like words; made once for all tests."""
+    return save_taught_model(tmp_path_factory.mktemp("taught") / "model")
 
 
 @pytest.fixture

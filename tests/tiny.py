@@ -61,3 +61,24 @@ def save_tiny_model(folder: Path, architecture: str = "llama", layers: int = 2) 
     )
     tokenizer.save_pretrained(folder)
     return folder
+
+
+def save_taught_model(folder: Path, steps: int = 250) -> Path:
+    """Write a tiny model that has learned, all its weights, to write something like words; returns its folder."""
+    import torch
+
+    from utils.cleaning import clean
+    from utils.dataset import build
+    from utils.language_model import load_folder
+    from utils.scoring import collate, cross_entropy
+    from utils.timelines import load
+
+    model = load_folder(save_tiny_model(folder, "llama"), torch.device("cpu"))
+    dataset = build([clean(load("sample:unit7bakes"))], model.encode, seed=0)
+    optimiser = torch.optim.AdamW(model.network.parameters(), lr=1e-2)
+    for _, batch in zip(range(steps), dataset.training_batches(2000, seed=0), strict=False):
+        cross_entropy(model.network, **collate([dataset.training[index].tokens for index in batch])).backward()
+        optimiser.step()
+        optimiser.zero_grad()
+    model.network.save_pretrained(folder)
+    return folder

@@ -16,7 +16,11 @@ The package in reading order, the order in which the data moves:
 
     scoring.py      bits per character of a text under a model
     copies.py       does this text repeat one of those?
+    language_model.py  a network, its tokenizer, and the tokens around a post
+    post_length.py  how X counts a post, and the mark of a bot
+    atomic.py       folders that appear whole or not at all
     environment.py  this machine: device, precision, memory, folders
+    terminal.py     the progress bar, and Ctrl-C
     settings.py     the few knobs, each default beside its reason
     errors.py       problems that a user can mend
     events.py       how a long job tells what it is doing

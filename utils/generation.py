@@ -5,14 +5,16 @@ and fits into one post with the mark of a bot behind it. A draft that does not i
 times, then given up and counted; none is ever cut. Knows nothing about training.
 """
 
+import math
 import random
 import time
+import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
-from transformers import DynamicCache, TemperatureLogitsWarper
+from transformers import DynamicCache
 
 from utils import environment
 from utils.bot import Bot
@@ -21,7 +23,7 @@ from utils.errors import BadSetting
 from utils.events import Event, OnEvent, ignore
 from utils.language_model import LanguageModel
 from utils.post_length import LIMIT, MARK, fits, marked, weighted_length
-from utils.scoring import autocast, score
+from utils.scoring import autocast, cross_entropy, next_token_logits, score
 from utils.settings import MAXIMUM_DRAFTS, WritingSettings
 
 ROUNDS = 4
@@ -33,6 +35,9 @@ ROWS = 50
 
 LONGEST = 300
 """Tokens after which a row is given up; a post of 280 characters of any script is shorter."""
+
+CANDIDATES = (1024, 8192, 1 << 30)
+"""How many of the likeliest tokens are looked at for the nucleus, until they hold it."""
 
 LOOK_EVERY = 8
 """Tokens between two looks at whether an unfinished row is already too long."""
@@ -94,12 +99,17 @@ def write(
         while len(writing.drafts) + given_up < count and not writing.stopped:
             wanted = min(count - len(writing.drafts) - given_up, ROWS)
             for _ in range(ROUNDS):
-                for text in _texts(bot.language_model, opening, wanted, settings, generator, should_stop):
-                    if _is_whole(text, opening):
-                        _add(writing, bot, text, opening, copies, count, on_event)
-                        wanted -= 1
-                    else:
+                for row in _rows(bot.language_model, opening, wanted, settings, generator, should_stop):
+                    text = bot.language_model.decode(row[0]).strip() if row else ""
+                    if not _is_whole(text, opening):
                         writing.rewritten += 1
+                        continue
+                    wanted -= 1
+                    bits = _bits(bot.language_model, text, *row)
+                    draft = Draft(text, opening, copies.find(text), round(bits / len(text), 4))
+                    writing.drafts.append(draft)
+                    done = len(writing.drafts)
+                    on_event(Event("draft", f"{done} of {count} drafts", done / count, draft.as_dict()))
                 writing.stopped = should_stop()
                 if not wanted or writing.stopped:
                     break
@@ -119,64 +129,79 @@ def _check(opening: str, count: int) -> None:
         )
 
 
-def _is_whole(text: str | None, opening: str) -> bool:
-    """Whether a text is a post: it ended, fits, says something, and adds to its opening."""
-    return text is not None and text.strip() != opening and bool(words(text)) and fits(text)
+def _bits(language_model: LanguageModel, text: str, tokens: list[int], bits: float) -> float:
+    """The bits of a text: those met while sampling, unless the tokenizer would cut the text otherwise."""
+    if language_model.encode_opening(text) == tokens:
+        return bits
+    return score(language_model, [text], environment.precision(language_model.device)).bits
 
 
-def _add(writing: Writing, bot: Bot, text: str, opening: str, copies: CopyIndex, count: int, on_event: OnEvent) -> None:
-    precision = environment.precision(bot.language_model.device)
-    bits = score(bot.language_model, [text], precision).bits_per_character
-    draft = Draft(text, opening, copies.find(text), round(bits, 4))
-    writing.drafts.append(draft)
-    on_event(Event("draft", f"{len(writing.drafts)} of {count} drafts", len(writing.drafts) / count, draft.as_dict()))
+def _is_whole(text: str, opening: str) -> bool:
+    """Whether a finished text is a post: it fits, says something, adds to its opening, and has no broken characters."""
+    broken = any(
+        character == "\ufffd" or unicodedata.category(character) == "Cc" for character in text.replace("\n", " ")
+    )
+    return not broken and text != opening and bool(words(text)) and fits(text)
 
 
 @torch.inference_mode()
-def _texts(
+def _rows(
     language_model: LanguageModel,
     opening: str,
     rows: int,
     settings: WritingSettings,
     generator: torch.Generator,
     should_stop: Callable[[], bool],
-) -> Iterator[str | None]:
-    """Sample `rows` texts side by side; yields each one when it ends, or None when it grows too long.
+) -> Iterator[tuple[list[int], float] | None]:
+    """Sample `rows` posts side by side; yields each one when it ends, or None when it grows too long.
 
-    A row that is done leaves the batch, so that the last rows do not pay for the first ones.
+    What is yielded are the tokens between start and end, and the bits that the untempered model needs for
+    them and the end. A row that is done leaves the batch, so that the last rows do not pay for the first.
     """
     network, device = language_model.network, language_model.device
     prompt = [language_model.start, *language_model.encode_opening(opening)]
     forbidden = _special_tokens(language_model)
-    temperature = TemperatureLogitsWarper(settings.temperature)
     written = torch.tensor([prompt] * rows, device=device)
     cache = DynamicCache(config=network.config)
     with autocast(device, environment.precision(device)):
-        logits = network(input_ids=written[:1], past_key_values=cache).logits[:, -1]
+        logits = next_token_logits(network, written[:1], cache).expand(rows, -1)
         cache.batch_repeat_interleave(rows)
-        logits = logits.expand(rows, -1)
+        nats = torch.full((rows,), _nats_of_opening(network, written[:1]), device=device)
         for length in range(1, LONGEST + 1):
-            logits = logits.float().index_fill(-1, forbidden, -torch.inf)
+            allowed = logits.index_fill(-1, forbidden, -torch.inf)
             if length == 1:
-                logits[:, language_model.end] = -torch.inf  # an empty draft is none
-            token = sample(temperature(None, logits), settings.top_p, generator)
+                allowed[:, language_model.end] = -torch.inf  # an empty draft is none
+            token = sample(allowed / settings.temperature, settings.top_p, generator)
+            nats = nats + logits.logsumexp(-1) - logits.gather(-1, token[:, None])[:, 0]
             ended = token == language_model.end
-            yield from (language_model.decode(row[1:]) for row in written[ended].tolist())
+            for row, row_nats in zip(written[ended].tolist(), nats[ended].tolist(), strict=True):
+                yield row[1:], row_nats / math.log(2)
             written = torch.cat([written, token[:, None]], dim=1)
             going = ~ended
             if length % LOOK_EVERY == 0:
-                too_long = torch.tensor(
-                    [not fits(language_model.decode(row[1:])) for row in written.tolist()], device=device
-                )
-                yield from [None] * int((too_long & going).sum())
+                fitting = [_may_fit(language_model.decode(row[1:])) for row in written.tolist()]
+                too_long = going & ~torch.tensor(fitting, device=device)
+                yield from [None] * int(too_long.sum())
                 going &= ~too_long
             if not going.any() or should_stop():
                 return
             if not going.all():
-                written = written[going]
+                written, nats = written[going], nats[going]
                 cache.batch_select_indices(going.nonzero()[:, 0])
-            logits = network(input_ids=written[:, -1:], past_key_values=cache).logits[:, -1]
+            logits = next_token_logits(network, written[:, -1:], cache)
     yield from [None] * len(written)
+
+
+def _may_fit(unfinished: str) -> bool:
+    """Whether a text may still become a post; no letter counts more than 2, so short ones need no counting."""
+    return 2 * len(unfinished) < LIMIT - weighted_length(MARK) or fits(unfinished)
+
+
+def _nats_of_opening(network: torch.nn.Module, prompt: torch.Tensor) -> float:
+    """Negative log-likelihood of an opening after the start token; prompt: (1, length), both together."""
+    if prompt.shape[1] == 1:
+        return 0.0
+    return cross_entropy(network, prompt[:, :-1], prompt[:, 1:], reduction="sum").item()
 
 
 def _special_tokens(language_model: LanguageModel) -> torch.Tensor:
@@ -190,14 +215,16 @@ def sample(logits: torch.Tensor, top_p: float, generator: torch.Generator) -> to
     """Draw a token for each row from its nucleus (Holtzman et al. 2020, arXiv:1904.09751).
 
     logits: (rows, vocabulary), temperature applied. Returns ids, (rows,). The nucleus is the smallest set
-    of likeliest tokens whose probabilities reach `top_p`. It is almost always found among the thousand
-    likeliest, which are had faster than a sorted vocabulary; where it is not, all are sorted.
+    of likeliest tokens whose probabilities reach `top_p`. It is mostly found among the thousand likeliest,
+    which are had sooner than a sorted vocabulary; where it is not, more are looked at.
     """
     probabilities = logits.softmax(-1)
-    for candidates in (min(1024, logits.shape[-1]), logits.shape[-1]):
-        likeliest, ids = probabilities.topk(candidates)
-        before = likeliest.cumsum(-1) - likeliest
-        if bool((before[:, -1] + likeliest[:, -1] >= top_p).all()):
+    for candidates in CANDIDATES:
+        likeliest, ids = probabilities.topk(min(candidates, logits.shape[-1]))
+        cumulative = likeliest.cumsum(-1)
+        if len(ids[0]) == logits.shape[-1] or bool((cumulative[:, -1] >= top_p).all()):
             break
-    nucleus = likeliest.masked_fill(before >= top_p, 0)
-    return ids.gather(-1, torch.multinomial(nucleus, 1, generator=generator))[:, 0]
+    last = (cumulative < top_p).sum(-1, keepdim=True).clamp(max=cumulative.shape[-1] - 1)
+    mass = cumulative.gather(-1, last)
+    drawn = mass * torch.rand(mass.shape, generator=generator, device=mass.device)
+    return ids.gather(-1, torch.searchsorted(cumulative, drawn, right=True).minimum(last))[:, 0]

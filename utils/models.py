@@ -7,11 +7,13 @@ reached, and after the first time without any network. Knows nothing about posts
 
 import errno
 import hashlib
+import io
 import os
 import re
 import subprocess
 import sys
 import zipfile
+from contextlib import redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -278,7 +280,8 @@ def _convert(gguf: Path, folder: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     source = {"pretrained_model_name_or_path": gguf.parent, "gguf_file": gguf.name}
-    with environment.memory_errors_in_words("unpacking the weights"):
+    # The reader of GGUF files draws a bar of its own, whatever the library's settings say.
+    with environment.memory_errors_in_words("unpacking the weights"), redirect_stderr(io.StringIO()):
         try:
             packed = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
         except ValueError as error:

@@ -29,6 +29,9 @@ SAVING_SECONDS = 3.0
 EVALUATION_MARGIN = 1.1
 """The held-out posts are scored twice; the second time is given a tenth more time than the first took."""
 
+FEW_STEPS = 5
+"""A training that gets no further than this was given too little time, and says so."""
+
 BYTES_A_LEARNED_PARAMETER = 16
 """In float32: its gradient (4), AdamW's two moments (8), and a copy of the best value so far (4)."""
 
@@ -137,6 +140,11 @@ def make_bot(
     with environment.memory_errors_in_words("training"):
         learned = training.fine_tune(language_model, parts, settings, deadline, precision, on_event, should_stop)
     clock.lap("train")
+    if learned.steps < FEW_STEPS and not (settings.steps or learned.stopped):
+        warn(
+            f"Of {settings.minutes:g} minutes hardly any were left to train: {learned.steps} steps after loading and "
+            "scoring. Give it more minutes."
+        )
     if not learned.improved:
         warn("Training did not make the model better at the validation posts; the untrained weights were kept.")
 

@@ -52,7 +52,7 @@ class Screen:
                 BarColumn(),
                 TaskProgressColumn(),
                 TimeElapsedColumn(),
-                console=Console(stderr=True),
+                console=Console(file=sys.stderr),
                 transient=True,
             )
             self._task = self._bar.add_task("", total=None)

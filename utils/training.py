@@ -33,6 +33,11 @@ VALIDATIONS = 5
 VALIDATION_TIME = 0.06
 """The share of the training time that validations may take together; on a slow machine they are fewer."""
 
+PASSES = 1.5
+"""Training ends after so many passes over the posts, if the time has not ended it before; the learning
+rate reaches zero then. `sample:keeperfinch`, held-out bits per character (2.135 untrained): 1.544 after
+1.3 passes, 1.608 after 2.6, when the posts are known by heart."""
+
 PATIENCE = 2
 """Training ends when so many validations in a row were no better than the best."""
 
@@ -193,6 +198,7 @@ class _Course(TrainerCallback):
         self.dataset, self.settings = dataset, settings
         self._language_model, self._precision = language_model, precision
         self._deadline, self._on_event, self._should_stop = deadline, on_event, should_stop
+        self._tokens_a_pass = dataset.training_tokens()
         self._start = time.monotonic()
         self._training = Training()
         self._best: dict[str, torch.Tensor] = {}
@@ -202,10 +208,12 @@ class _Course(TrainerCallback):
         self._loss = torch.tensor(math.nan)
 
     def progress(self) -> float:
-        """How much of the training is over, 0 to 1: by steps where they were asked for, else by time."""
+        """How much of the training is over, 0 to 1: by steps if they were asked for, else by time or by passes."""
         if self.settings.steps:
             return min(self._training.steps / self.settings.steps, 1.0)
-        return min(self._elapsed() / max(self._deadline - self._start, 1e-9), 1.0)
+        by_time = self._elapsed() / max(self._deadline - self._start, 1e-9)
+        by_passes = self._training.tokens / (PASSES * self._tokens_a_pass)
+        return min(max(by_time, by_passes), 1.0)
 
     def note(self, loss: torch.Tensor, tokens: int) -> None:
         """A batch has been learned from."""
@@ -240,8 +248,10 @@ class _Course(TrainerCallback):
         if self._should_stop():
             self._training.stopped = True
             return True
+        if self.progress() >= 1.0:
+            return True
         if self.settings.steps:
-            return self._training.steps >= self.settings.steps
+            return False
         return time.monotonic() + self._longest_step + self._validation_seconds > self._deadline
 
     def finish(self) -> Training:

@@ -1,0 +1,251 @@
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from utils.timelines import load
+
+ROOT = Path(__file__).parent.parent
+
+
+def run(*arguments: object, **options: object) -> subprocess.CompletedProcess:
+    """The command line in a process of its own, as a user starts it."""
+    command = [sys.executable, "-m", "utils", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, **options)
+
+
+@pytest.fixture(scope="module")
+def trained(taught_model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess]:
+    """A bot that the command line trained, and what it said."""
+    out = tmp_path_factory.mktemp("bots") / "robot"
+    done = run(
+        "train", "sample:unit7bakes", "--steps", 10, "--model", taught_model, "--out", out, "--seed", 3, "--json", "--events",
+        cwd=ROOT,
+    )  # fmt: skip
+    return out, done
+
+
+def events(done: subprocess.CompletedProcess) -> list[dict]:
+    return [json.loads(line) for line in done.stderr.splitlines()]
+
+
+def test_train_prints_one_json_object_with_all_that_is_promised(trained) -> None:
+    out, done = trained
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert {"bot", "authors", "model", "device", "precision", "posts", "held_out", "seconds", "tokens_trained",
+            "peak_memory_bytes", "seed", "stopped"} <= report.keys()  # fmt: skip
+    assert (report["bot"], report["authors"], report["seed"]) == (str(out), ["@unit7bakes"], 3)
+    assert (report["steps"], report["stopped"]) == (10, False)
+    posts = report["posts"]
+    assert posts["fetched"] == 700 == sum(posts.values()) - posts["fetched"]
+    assert {"posts", "characters", "bits_per_character_before", "bits_per_character"} <= report["held_out"].keys()
+    assert {"load", "train", "evaluate", "total"} <= report["seconds"].keys()
+    assert report["seconds"]["total"] >= sum(report["seconds"].values()) - report["seconds"]["total"]
+    assert report["tokens_trained"] > 1000
+    assert report["peak_memory_bytes"] > 1e8
+
+
+def test_events_are_json_lines_that_tell_the_whole_story(trained) -> None:
+    told = events(trained[1])
+    assert all({"event", "fraction", "sentence"} <= event.keys() for event in told)
+    kinds = [event["event"] for event in told]
+    assert {"stage", "loss", "validation", "held-out", "done"} <= set(kinds)
+    assert kinds.count("loss") == 10
+    assert kinds.count("held-out") == 2
+    assert kinds[-1] == "done"
+
+
+def test_tweet_prints_drafts_as_promised(trained) -> None:
+    done = run("tweet", trained[0], "--start", "The oven", "-n", 3, "--seed", 1, "--json")
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert len(answer["drafts"]) + answer["dropped"] == 3
+    assert answer["seconds"] > 0
+    for draft in answer["drafts"]:
+        assert {"text", "start", "copied_from", "bits_per_character"} <= draft.keys()
+        assert draft["start"] == "The oven"
+        assert draft["post"].endswith("written by a bot")
+
+
+def test_drafts_for_people_carry_the_mark(trained) -> None:
+    done = run("tweet", trained[0], "-n", 4, "--seed", 1)
+    answer = json.loads(run("tweet", trained[0], "-n", 4, "--seed", 1, "--json").stdout)
+    assert answer["drafts"]
+    assert done.stdout.count("🤖 written by a bot") == len(answer["drafts"])
+    assert all(draft["post"] in done.stdout for draft in answer["drafts"])
+
+
+def test_evaluate_agrees_with_what_training_reported(trained) -> None:
+    done = run("evaluate", trained[0], "--drafts", 5, "--json")
+    figures, report = json.loads(done.stdout), json.loads(trained[1].stdout)["held_out"]
+    assert (figures["posts"], figures["characters"]) == (report["posts"], report["characters"])
+    assert figures["bits_per_character"] == pytest.approx(report["bits_per_character"], abs=2e-4)
+    assert figures["bits_per_character_before"] == report["bits_per_character_before"]
+    assert 0 <= figures["copies"] <= 1 and 0 < figures["distinct"] <= 1
+
+
+def test_evaluate_on_another_author_compares_with_the_untrained_model(trained) -> None:
+    figures = json.loads(run("evaluate", trained[0], "sample:keeperfinch", "--drafts", 0, "--json").stdout)
+    assert figures["posts"] == 400
+    assert figures["bits_per_character"] != figures["bits_per_character_before"]
+    assert figures["copies"] is None
+
+
+def test_evaluate_leaves_out_what_the_bot_has_learned(trained) -> None:
+    figures = json.loads(run("evaluate", trained[0], "sample:unit7bakes", "--drafts", 0, "--json").stdout)
+    parts = json.loads(trained[1].stdout)["parts"]
+    assert figures["left_out"] == parts["training"]
+    assert figures["posts"] == parts["held_out"] + parts["validation"]
+
+
+def test_fetch_counts_posts_and_writes_a_file_that_can_be_fetched_again(tmp_path: Path) -> None:
+    done = run("fetch", "sample:unit7bakes", "--limit", 100, "--out", tmp_path / "posts.jsonl", "--json")
+    author = json.loads(done.stdout)["authors"][0]
+    assert author["posts"]["fetched"] == 100
+    newest = sorted(load("sample:unit7bakes").posts, key=lambda post: post.created_at)[-100:]
+    assert [post.id for post in load(tmp_path / "posts.jsonl").posts] == [post.id for post in newest]
+
+
+def test_models_lists_the_catalogue() -> None:
+    names = [entry["name"] for entry in json.loads(run("models", "--json").stdout)["models"]]
+    assert names[0] == "smollm2-135m"
+    assert {"gpt2", "qwen3-0.6b"} <= set(names)
+
+
+WRONG_USAGE = [
+    (["train", "sample:unit7bakes", "--minutes", "0"], "minutes above 0, like 5 or 0.5, and got '0'"),
+    (["train", "sample:unit7bakes", "--minutes", "-1"], "minutes above 0, like 5 or 0.5, and got '-1'"),
+    (["train", "sample:unit7bakes", "--minutes", "five"], "minutes above 0, like 5 or 0.5, and got 'five'"),
+    (["train", "sample:unit7bakes", "--minutes", "nan"], "minutes above 0, like 5 or 0.5, and got 'nan'"),
+    (["train", "sample:unit7bakes", "--steps", "0"], "--steps"),
+    (["train"], "Missing argument 'REFERENCE...'"),
+    (["train", "a", "b", "c", "d"], "At most 3 authors"),
+    (["tweet", "bot", "-n", "0"], "-n"),
+    (["tweet", "bot", "--temperature", "0"], "--temperature"),
+    (["sing"], "No such command 'sing'"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "sentence"), WRONG_USAGE, ids=[" ".join(row[0]) for row in WRONG_USAGE])
+def test_wrong_usage_ends_with_status_2(arguments: list[str], sentence: str) -> None:
+    done = run(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_problems_that_can_be_mended_end_with_status_1_and_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "empty.jsonl").write_text("")
+    (tmp_path / "cut.jsonl").write_text('{"text": "on')
+    (tmp_path / "not.zip").write_text("no zip")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thing").write_text("something else")
+    rows = [
+        (["train", "sample:nobody"], "There is no sample called 'nobody'"),
+        (["train", tmp_path / "empty.jsonl"], "empty.jsonl is empty"),
+        (["train", tmp_path / "cut.jsonl"], "is damaged or cut off: line 1"),
+        (["fetch", tmp_path / "not.zip"], "is not a whole zip file"),
+        (["train", "sample:unit7bakes", "--out", tmp_path / "full"], "holds something that is not a bot"),
+        (["train", "sample:unit7bakes", "--out", tmp_path / "cut.jsonl"], "is a file; choose another --out"),
+        (["train", "sample:unit7bakes", "--model", tmp_path / "full"], "it lacks a config.json"),
+        (["train", "sample:unit7bakes", "sample:unit7bakes"], "given twice"),
+        (["tweet", tmp_path / "nowhere"], "There is no bot in"),
+        (["evaluate", tmp_path / "full"], "is not a bot"),
+    ]
+    for arguments, sentence in rows:
+        done = run(*arguments)
+        assert (done.returncode, done.stdout) == (1, ""), arguments
+        last_line = done.stderr.strip().splitlines()[-1]
+        assert sentence in last_line
+        assert "Traceback" not in done.stderr
+    assert (tmp_path / "full" / "thing").read_text() == "something else"
+
+
+def test_too_little_memory_is_a_sentence(taught_model: Path) -> None:
+    import resource
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_DATA, (600_000_000, 600_000_000))
+
+    done = run("train", "sample:unit7bakes", "--steps", 200, "--model", taught_model, preexec_fn=limit)
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no such signals to a child")
+class TestInterrupt:
+    def start(self, model: Path, out: Path) -> subprocess.Popen:
+        return subprocess.Popen(
+            [sys.executable, "-m", "utils", "train", "sample:unit7bakes", "--minutes", "2", "--model", str(model),
+             "--out", str(out), "--json", "--events"],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    def wait_for(self, process: subprocess.Popen, kind: str) -> None:
+        while json.loads(process.stderr.readline())["event"] != kind:
+            pass
+
+    def test_the_first_keeps_the_best_bot_so_far(self, taught_model: Path, tmp_path: Path) -> None:
+        process = self.start(taught_model, tmp_path / "bot")
+        self.wait_for(process, "loss")
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 0, err
+        assert json.loads(out)["stopped"] is True
+        assert (tmp_path / "bot" / "bot.json").exists()
+
+    def test_a_second_one_leaves_at_once(self, taught_model: Path, tmp_path: Path) -> None:
+        process = self.start(taught_model, tmp_path / "bot")
+        self.wait_for(process, "loss")
+        began = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+        assert process.returncode in (0, 130), "130, unless the first one had already been enough"
+        assert time.monotonic() - began < 20
+
+    def test_before_there_is_something_to_keep_it_leaves_with_130(self, taught_model: Path, tmp_path: Path) -> None:
+        process = self.start(taught_model, tmp_path / "bot")
+        self.wait_for(process, "stage")
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+        assert (process.returncode, out) == (130, "")
+        assert json.loads(err.splitlines()[-1])["sentence"] == "Interrupted; nothing was kept."
+        assert not (tmp_path / "bot").exists()
+
+
+def test_help_appears_at_once() -> None:
+    def seconds() -> float:
+        began = time.monotonic()
+        assert run("--help").returncode == 0
+        return time.monotonic() - began
+
+    assert statistics.median(seconds() for _ in range(5)) < 0.5
+
+
+@pytest.mark.parametrize("command", ["fetch", "train", "tweet", "evaluate", "models"])
+def test_every_command_has_a_help(command: str) -> None:
+    done = run(command, "--help")
+    assert done.returncode == 0
+    assert "--json" in done.stdout
+
+
+def test_without_a_terminal_progress_is_plain_lines(taught_model: Path, tmp_path: Path) -> None:
+    done = run("train", "sample:unit7bakes", "--steps", 3, "--model", taught_model, "--out", tmp_path / "bot")
+    assert done.returncode == 0
+    assert "\x1b" not in done.stderr
+    assert "Held-out posts after training" in done.stderr
+    assert f"python -m utils tweet {tmp_path / 'bot'}" in done.stdout
+
+
+def test_a_reader_who_leaves_early_is_no_error(trained) -> None:
+    command = f"{sys.executable} -m utils tweet {trained[0]} -n 5 | head -n 1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, env=os.environ, timeout=60)
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,37 @@
+"""The real weights, the real command line: what the README promises, in a few minutes."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("real_weights")]
+
+
+def run(*arguments: object) -> dict:
+    command = [sys.executable, "-m", "utils", *map(str, arguments), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_a_minute_of_training_lowers_the_held_out_figure_by_a_tenth_and_the_bot_writes(tmp_path: Path) -> None:
+    report = run("train", "sample:keeperfinch", "--minutes", 1.6, "--out", tmp_path / "bot")
+    held_out, seconds = report["held_out"], report["seconds"]
+    assert held_out["bits_per_character"] <= 0.9 * held_out["bits_per_character_before"]
+    assert seconds["train"] < 75
+    assert seconds["total"] < 1.6 * 60 + 10
+    assert report["peak_memory_bytes"] < 4e9
+    assert sum(path.stat().st_size for path in (tmp_path / "bot").rglob("*")) < 300e6
+
+    answer = run("tweet", tmp_path / "bot", "-n", 5, "--seed", 1)
+    assert len(answer["drafts"]) + answer["dropped"] == 5
+    assert answer["drafts"]
+    assert all(draft["bits_per_character"] < 3 for draft in answer["drafts"]), "it knows its own voice"
+
+    figures = run("evaluate", tmp_path / "bot", "--drafts", 10)
+    assert figures["bits_per_character"] == pytest.approx(held_out["bits_per_character"], abs=0.002)
+    assert figures["copies"] <= 0.2
+    assert figures["distinct"] == 1

@@ -1,0 +1,133 @@
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from utils.bot import Bot
+from utils.errors import BadSetting
+from utils.events import Event
+from utils.generation import ROUNDS, sample, write
+from utils.pipeline import make_bot
+from utils.post_length import LIMIT, MARK, marked, weighted_length
+from utils.scoring import score
+from utils.settings import TrainingSettings, WritingSettings
+
+
+@pytest.fixture(scope="module")
+def bot(tmp_path_factory: pytest.TempPathFactory, taught_model: Path) -> Bot:
+    """A tiny bot that writes something like words, and ends its posts."""
+    folder = tmp_path_factory.mktemp("writer") / "bot"
+    make_bot(["sample:unit7bakes"], TrainingSettings(steps=2, model=str(taught_model)), out=folder)
+    return Bot.load(folder)
+
+
+SEEDED = WritingSettings(seed=1)
+
+
+def test_every_draft_is_whole_and_leaves_room_for_the_mark(bot: Bot) -> None:
+    drafts = write(bot, count=12, settings=SEEDED).drafts
+    assert drafts
+    for draft in drafts:
+        assert weighted_length(draft.text + MARK) <= LIMIT
+        assert "<|" not in draft.text
+        assert "\ufffd" not in draft.text, "a character of which a part is missing is no character"
+        assert draft.text == draft.text.strip()
+        assert draft.as_dict()["post"] == marked(draft.text) == draft.text + " 🤖 written by a bot"
+
+
+def test_the_same_seed_writes_the_same_drafts_and_another_seed_others(bot: Bot) -> None:
+    one, same, other = (write(bot, count=4, settings=WritingSettings(seed=seed)).drafts for seed in (1, 1, 2))
+    assert one == same
+    assert [draft.text for draft in one] != [draft.text for draft in other]
+
+
+def test_an_opening_opens_every_draft_and_is_never_all_of_it(bot: Bot) -> None:
+    for draft in write(bot, "  The oven 3 ", count=4, settings=SEEDED).drafts:
+        assert draft.start == "The oven 3"
+        assert draft.text.startswith("The oven 3")
+        assert len(draft.text) > len("The oven 3")
+
+
+def test_drafts_are_told_of_as_they_are_finished(bot: Bot) -> None:
+    events: list[Event] = []
+    writing = write(bot, count=5, settings=SEEDED, on_event=events.append)
+    assert [event.data["text"] for event in events] == [draft.text for draft in writing.drafts]
+    assert [event.kind for event in events] == ["draft"] * len(writing.drafts)
+
+
+def test_the_bits_of_a_draft_are_its_score(bot: Bot) -> None:
+    draft = write(bot, count=8, settings=SEEDED).drafts[0]
+    assert draft.bits_per_character == pytest.approx(
+        score(bot.language_model, [draft.text]).bits_per_character, abs=1e-4
+    )
+
+
+def test_drafts_that_never_end_are_written_again_then_dropped_and_counted(bot: Bot) -> None:
+    never_said = bot.language_model.tokenizer.convert_tokens_to_ids("<|im_start|>")
+    endless = Bot(replace(bot.language_model, end=never_said), bot.story, bot.training)
+    writing = write(endless, count=2, settings=WritingSettings(seed=1, temperature=0.05))
+    assert (writing.drafts, writing.dropped) == ([], 2), "none was cut to fit"
+    assert writing.rewritten == 2 * ROUNDS
+
+
+def test_a_draft_that_repeats_a_training_post_carries_it(bot: Bot) -> None:
+    text = write(bot, count=8, settings=SEEDED).drafts[0].text
+    knows_it = Bot(bot.language_model, bot.story, ["something else to say", text.upper()])
+    assert write(knows_it, count=8, settings=SEEDED).drafts[0].copied_from == text.upper()
+    knows_nothing = Bot(bot.language_model, bot.story, ["something else to say"])
+    assert write(knows_nothing, count=8, settings=SEEDED).drafts[0].copied_from is None
+
+
+def test_stopping_keeps_what_was_written(bot: Bot) -> None:
+    written: list[Event] = []
+    writing = write(bot, count=40, settings=SEEDED, on_event=written.append, should_stop=lambda: len(written) >= 3)
+    assert writing.stopped
+    assert 3 <= len(writing.drafts) < 40
+
+
+@pytest.mark.parametrize("count", [0, -1, 1001])
+def test_a_number_of_drafts_out_of_range_is_refused(bot: Bot, count: int) -> None:
+    with pytest.raises(BadSetting, match="from 1 to 1,000"):
+        write(bot, count=count)
+
+
+def test_an_opening_that_leaves_no_room_is_refused(bot: Bot) -> None:
+    with pytest.raises(BadSetting, match="The opening counts 261 characters of the 280"):
+        write(bot, "ab cd " * 43 + "xyz")
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"temperature": 0.0}, {"temperature": -1.0}, {"top_p": 0.0}, {"top_p": 1.5}, {"seed": -1}]
+)
+def test_a_knob_turned_past_its_end_is_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(BadSetting):
+        WritingSettings(**wrong)
+
+
+def test_sampling_draws_from_the_nucleus_in_proportion() -> None:
+    logits = torch.log(torch.tensor([[0.5, 0.3, 0.15, 0.05]])).expand(20_000, -1)
+    drawn = Counter(sample(logits, 0.8, torch.Generator().manual_seed(0)).tolist())
+    assert set(drawn) == {0, 1}, "0.5 and 0.3 reach 0.8"
+    assert drawn[0] / 20_000 == pytest.approx(0.5 / 0.8, abs=0.02)
+    everything = Counter(sample(logits, 1.0, torch.Generator().manual_seed(0)).tolist())
+    assert everything[3] / 20_000 == pytest.approx(0.05, abs=0.01)
+
+
+def test_a_flat_distribution_over_a_large_vocabulary_is_sampled_from_all_of_it() -> None:
+    drawn = sample(torch.zeros(5_000, 8_000), 0.95, torch.Generator().manual_seed(0))
+    assert len(set(drawn.tolist())) > 3_000, "far more than the likeliest thousand"
+
+
+LENGTHS = [
+    ("a letter counts one", "abc", 3),
+    ("Japanese counts two", "日本", 4),
+    ("an emoji counts two, however it is made", "👨‍👩‍👧", 2),
+    ("a link counts 23", "https://example.com/" + "a" * 100, 23),
+]
+
+
+@pytest.mark.parametrize(("text", "length"), [row[1:] for row in LENGTHS], ids=[row[0] for row in LENGTHS])
+def test_length_is_counted_as_x_counts(text: str, length: int) -> None:
+    assert weighted_length(text) == length

@@ -1,0 +1,127 @@
+"""The shape of the code: who may import whom, what waits until it is needed, how long a module may be."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+MODULES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts): path
+    for path in sorted((ROOT / "utils").rglob("*.py"))
+}  # fmt: skip
+
+LAYERS = [
+    {"utils.errors", "utils.events", "utils.settings"},
+    {"utils.environment", "utils.atomic", "utils.copies", "utils.post_length", "utils.terminal"},
+    {"utils.language_model"},
+    {"utils.scoring", "utils.bot"},
+    {"utils.timelines.__init__", "utils.timelines.files", "utils.timelines.archive", "utils.timelines.samples",
+     "utils.cleaning", "utils.dataset", "utils.models", "utils.training", "utils.generation", "utils.evaluation"},
+    {"utils.pipeline"},
+    {"utils.__main__", "utils.__init__"},
+]  # fmt: skip
+"""From the ground up; a module imports from layers below its own."""
+
+STAGES_MAY_USE = {
+    ("utils.cleaning", "utils.timelines"),
+    ("utils.dataset", "utils.cleaning"),
+    ("utils.training", "utils.dataset"),
+    ("utils.evaluation", "utils.cleaning"),
+    ("utils.evaluation", "utils.generation"),
+    ("utils.timelines.samples", "utils.timelines"),
+    ("utils.timelines.files", "utils.timelines"),
+    ("utils.timelines.archive", "utils.timelines"),
+    ("utils.timelines.__init__", "utils.timelines.samples"),
+    ("utils.timelines.__init__", "utils.timelines.archive"),
+    ("utils.timelines.__init__", "utils.timelines.files"),
+    ("utils.timelines.samples", "utils.timelines.files"),
+}
+"""What stages take from each other: the dataclass that the stage before hands over."""
+
+ONE_HOME = {
+    "ipywidgets": {"utils.dashboard"},
+    "IPython": {"utils.dashboard"},
+    "tweepy": {"utils.timelines.x_api"},
+    "wandb": {"utils.tracking"},
+    "huggingface_hub": {"utils.models", "utils.sharing"},
+    "twitter_text": {"utils.post_length"},
+    "rich": {"utils.terminal"},
+    "click": {"utils.terminal", "utils.__main__"},
+    "psutil": {"utils.environment"},
+}
+
+
+def imports(path: Path) -> set[str]:
+    """Every module that a file imports, anywhere in it; `from utils import x` counts as utils.x."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module in ("utils", "utils.timelines"):
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {name if name in MODULES else node.module for name in names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add(node.module)
+    return found
+
+
+def layer_of(module: str) -> int | None:
+    names = {module, f"{module}.__init__"}
+    return next((number for number, layer in enumerate(LAYERS) if layer & names), None)
+
+
+def test_every_module_has_its_layer() -> None:
+    assert set(MODULES) == set().union(*LAYERS)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_point_down(module: str) -> None:
+    for imported in imports(MODULES[module]):
+        below = layer_of(imported)
+        if below is not None and (module, imported) not in STAGES_MAY_USE:
+            assert below < layer_of(module) or below == layer_of(module) < 4, f"{module} imports {imported}"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_library_lives_in_its_one_home(module: str) -> None:
+    for imported in imports(MODULES[module]):
+        homes = ONE_HOME.get(imported.split(".")[0])
+        assert homes is None or any(module.startswith(home) for home in homes), f"{module} imports {imported}"
+
+
+@pytest.mark.parametrize(
+    "statement", ["import utils", "import utils.__main__", "import utils.terminal, utils.pipeline"]
+)
+def test_nothing_heavy_is_imported_before_it_is_needed(statement: str) -> None:
+    code = (
+        f"{statement}; import sys; print([m for m in ('torch', 'transformers', 'rich', 'numpy') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_says_what_it_is_and_stays_readable(module: str) -> None:
+    source = MODULES[module].read_text("utf-8")
+    assert ast.get_docstring(ast.parse(source)), f"{module} has no docstring"
+    assert len(source.splitlines()) <= 330, f"{module} is long; is it two things?"
+
+
+def test_public_functions_and_classes_say_what_they_do() -> None:
+    for module, path in MODULES.items():
+        tree = ast.parse(path.read_text("utf-8"))
+        classes = [node for node in tree.body if isinstance(node, ast.ClassDef) and not node.name.startswith("_")]
+        for node in tree.body + [child for known in classes for child in known.body]:
+            public = isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_")
+            obvious = isinstance(node, ast.FunctionDef) and len(node.body) == 1 and len(node.args.args) <= 1
+            assert not public or obvious or ast.get_docstring(node), f"{module}.{node.name} has no docstring"
+
+
+def test_the_map_names_every_module() -> None:
+    text = (ROOT / "utils" / "__init__.py").read_text("utf-8")
+    for path in (ROOT / "utils").iterdir():
+        if path.name not in ("__init__.py", "__pycache__"):
+            assert path.name in text, f"{path.name} is not on the map"
