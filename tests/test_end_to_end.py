@@ -35,3 +35,18 @@ def test_a_minute_of_training_lowers_the_held_out_figure_by_a_tenth_and_the_bot_
     assert figures["bits_per_character"] == pytest.approx(held_out["bits_per_character"], abs=0.002)
     assert figures["copies"] <= 0.2
     assert figures["distinct"] == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux holds a process to a limit of memory")
+def test_a_machine_with_too_little_memory_gets_a_sentence_and_keeps_its_old_bot(tmp_path: Path) -> None:
+    import resource
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_DATA, (900_000_000, 900_000_000))
+
+    command = [sys.executable, "-m", "utils", "train", "sample:keeperfinch", "--out", str(tmp_path / "bot")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, preexec_fn=limit)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "The memory of this machine ran out" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "bot").exists()
