@@ -18,21 +18,22 @@ def run(*arguments: object, **options: object) -> subprocess.CompletedProcess:
     return subprocess.run(command, capture_output=True, text=True, timeout=120, **options)
 
 
+Trained = tuple[Path, subprocess.CompletedProcess]
+
+
 @pytest.fixture(scope="module")
-def trained(taught_model, tmp_path_factory) -> tuple[Path, subprocess.CompletedProcess]:
+def trained(taught_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """A bot that the command line trained, and what it said."""
     out = tmp_path_factory.mktemp("bots") / "robot"
-    done = run(
-        "train", "sample:unit7bakes", "--steps", 10, "--model", taught_model, "--out", out, "--seed", 3, "--json", "--events",
-    )  # fmt: skip
-    return out, done
+    options = ["--steps", 10, "--model", taught_model, "--out", out, "--seed", 3]
+    return out, run("train", "sample:unit7bakes", *options, "--json", "--events")
 
 
 def events(done: subprocess.CompletedProcess) -> list[dict]:
     return [json.loads(line) for line in done.stderr.splitlines()]
 
 
-def test_train_prints_one_json_object_with_all_that_is_promised(trained) -> None:
+def test_train_prints_one_json_object_with_all_that_is_promised(trained: Trained) -> None:
     out, done = trained
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
@@ -49,7 +50,7 @@ def test_train_prints_one_json_object_with_all_that_is_promised(trained) -> None
     assert report["peak_memory_bytes"] > 1e8
 
 
-def test_events_are_json_lines_that_tell_the_whole_story(trained) -> None:
+def test_events_are_json_lines_that_tell_the_whole_story(trained: Trained) -> None:
     told = events(trained[1])
     assert all({"event", "fraction", "sentence"} <= event.keys() for event in told)
     kinds = [event["event"] for event in told]
@@ -59,7 +60,7 @@ def test_events_are_json_lines_that_tell_the_whole_story(trained) -> None:
     assert kinds[-1] == "done"
 
 
-def test_tweet_prints_drafts_as_promised(trained) -> None:
+def test_tweet_prints_drafts_as_promised(trained: Trained) -> None:
     done = run("tweet", trained[0], "--start", "The oven", "-n", 3, "--seed", 1, "--json")
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout)
@@ -71,7 +72,7 @@ def test_tweet_prints_drafts_as_promised(trained) -> None:
         assert draft["post"].endswith("written by a bot")
 
 
-def test_drafts_for_people_carry_the_mark(trained) -> None:
+def test_drafts_for_people_carry_the_mark(trained: Trained) -> None:
     done = run("tweet", trained[0], "-n", 4, "--seed", 1)
     answer = json.loads(run("tweet", trained[0], "-n", 4, "--seed", 1, "--json").stdout)
     assert answer["drafts"]
@@ -79,7 +80,7 @@ def test_drafts_for_people_carry_the_mark(trained) -> None:
     assert all(draft["post"] in done.stdout for draft in answer["drafts"])
 
 
-def test_evaluate_agrees_with_what_training_reported(trained) -> None:
+def test_evaluate_agrees_with_what_training_reported(trained: Trained) -> None:
     done = run("evaluate", trained[0], "--drafts", 5, "--json")
     figures, report = json.loads(done.stdout), json.loads(trained[1].stdout)["held_out"]
     assert (figures["posts"], figures["characters"]) == (report["posts"], report["characters"])
@@ -88,14 +89,14 @@ def test_evaluate_agrees_with_what_training_reported(trained) -> None:
     assert 0 <= figures["copies"] <= 1 and 0 < figures["distinct"] <= 1
 
 
-def test_evaluate_on_another_author_compares_with_the_untrained_model(trained) -> None:
+def test_evaluate_on_another_author_compares_with_the_untrained_model(trained: Trained) -> None:
     figures = json.loads(run("evaluate", trained[0], "sample:keeperfinch", "--drafts", 0, "--json").stdout)
     assert figures["posts"] == 400
     assert figures["bits_per_character"] != figures["bits_per_character_before"]
     assert figures["copies"] is None
 
 
-def test_evaluate_leaves_out_what_the_bot_has_learned(trained) -> None:
+def test_evaluate_leaves_out_what_the_bot_has_learned(trained: Trained) -> None:
     figures = json.loads(run("evaluate", trained[0], "sample:unit7bakes", "--drafts", 0, "--json").stdout)
     parts = json.loads(trained[1].stdout)["parts"]
     assert figures["left_out"] == parts["training"]
@@ -232,7 +233,7 @@ def test_without_a_terminal_progress_is_plain_lines(taught_model: Path, tmp_path
     assert f"python -m utils tweet {tmp_path / 'bot'}" in done.stdout
 
 
-def test_a_reader_who_leaves_early_is_no_error(trained) -> None:
+def test_a_reader_who_leaves_early_is_no_error(trained: Trained) -> None:
     command = f"{sys.executable} -m utils tweet {trained[0]} -n 5 | head -n 1"
     done = subprocess.run(command, shell=True, capture_output=True, text=True, env=os.environ, timeout=60)
     assert "Traceback" not in done.stderr

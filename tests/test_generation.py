@@ -8,7 +8,7 @@ import torch
 from utils.bot import Bot
 from utils.errors import BadSetting
 from utils.events import Event
-from utils.generation import ROUNDS, sample, write
+from utils.generation import TRIES, sample, write
 from utils.pipeline import make_bot
 from utils.post_length import LIMIT, MARK, marked, weighted_length
 from utils.scoring import score
@@ -69,7 +69,7 @@ def test_drafts_that_never_end_are_written_again_then_dropped_and_counted(bot: B
     endless = Bot(replace(bot.language_model, end=never_said), bot.story, bot.training)
     writing = write(endless, count=2, settings=WritingSettings(seed=1, temperature=0.05))
     assert (writing.drafts, writing.dropped) == ([], 2), "none was cut to fit"
-    assert writing.rewritten == 2 * ROUNDS
+    assert writing.rewritten == 2 * TRIES
 
 
 def test_a_draft_that_repeats_a_training_post_carries_it(bot: Bot) -> None:

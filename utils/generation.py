@@ -26,15 +26,16 @@ from utils.post_length import LIMIT, MARK, fits, marked, weighted_length
 from utils.scoring import autocast, cross_entropy, next_token_logits, score
 from utils.settings import MAXIMUM_DRAFTS, WritingSettings
 
-ROUNDS = 4
-"""How often a draft that did not fit is written again before it is given up: at the rate of one in ten that
-was seen on the bundled authors, one in ten thousand is given up."""
+TRIES = 4
+"""How many texts are written for each draft asked for, at most, when some do not fit; of the first 30 drafts
+of a bot of a bundled author, all fitted at once."""
 
 ROWS = 50
-"""Drafts written side by side; more share no more work on a CPU and take memory."""
+"""Drafts written side by side, at most; it bounds the memory."""
 
-LONGEST = 300
-"""Tokens after which a row is given up; a post of 280 characters of any script is shorter."""
+LONGEST = 400
+"""Tokens after which a text is given up. A post in English takes 20 to 80; one of 130 Japanese characters
+takes three a character where the tokenizer knows only their bytes."""
 
 CANDIDATES = (1024, 8192, 1 << 30)
 """How many of the likeliest tokens are looked at for the nucleus, until they hold it."""
@@ -88,33 +89,28 @@ def write(
 
     Raises `BadSetting` for an opening that leaves no room, or a count out of range.
     """
-    opening = " ".join(opening.split(" ")).strip()
+    opening = opening.strip()
     _check(opening, count)
     began = time.monotonic()
     seed = random.SystemRandom().randrange(2**32) if settings.seed is None else settings.seed
     generator = torch.Generator(bot.language_model.device).manual_seed(seed)
     copies = CopyIndex(bot.training or [])
-    writing, given_up = Writing(), 0
+    writing, tries = Writing(), TRIES * count
     with environment.memory_errors_in_words("writing"):
-        while len(writing.drafts) + given_up < count and not writing.stopped:
-            wanted = min(count - len(writing.drafts) - given_up, ROWS)
-            for _ in range(ROUNDS):
-                for row in _rows(bot.language_model, opening, wanted, settings, generator, should_stop):
-                    text = bot.language_model.decode(row[0]).strip() if row else ""
-                    if not _is_whole(text, opening):
-                        writing.rewritten += 1
-                        continue
-                    wanted -= 1
-                    bits = _bits(bot.language_model, text, *row)
-                    draft = Draft(text, opening, copies.find(text), round(bits / len(text), 4))
-                    writing.drafts.append(draft)
-                    done = len(writing.drafts)
-                    on_event(Event("draft", f"{done} of {count} drafts", done / count, draft.as_dict()))
-                writing.stopped = should_stop()
-                if not wanted or writing.stopped:
-                    break
-            given_up += wanted
-    writing.dropped = 0 if writing.stopped else given_up
+        while len(writing.drafts) < count and tries > 0 and not should_stop():
+            rows = min(count - len(writing.drafts), tries, ROWS)
+            tries -= rows
+            for row in _rows(bot.language_model, opening, rows, settings, generator, should_stop):
+                draft = _draft(bot.language_model, opening, row, copies)
+                if draft is None:
+                    writing.rewritten += 1
+                    continue
+                writing.drafts.append(draft)
+                done = len(writing.drafts)
+                on_event(Event("draft", f"{done} of {count} drafts", done / count, draft.as_dict()))
+    missing = count - len(writing.drafts)
+    writing.stopped = missing > 0 and should_stop()
+    writing.dropped = 0 if writing.stopped else missing
     writing.seconds = time.monotonic() - began
     return writing
 
@@ -129,18 +125,25 @@ def _check(opening: str, count: int) -> None:
         )
 
 
-def _bits(language_model: LanguageModel, text: str, tokens: list[int], bits: float) -> float:
-    """The bits of a text: those met while sampling, unless the tokenizer would cut the text otherwise."""
-    if language_model.encode_opening(text) == tokens:
-        return bits
-    return score(language_model, [text], environment.precision(language_model.device)).bits
+def _draft(
+    language_model: LanguageModel, opening: str, row: tuple[list[int], float] | None, copies: CopyIndex
+) -> Draft | None:
+    """The draft that a row of tokens makes, or None where it is no post."""
+    if row is None:
+        return None
+    tokens, bits = row
+    text = language_model.decode(tokens).strip()
+    if not _is_post(text, opening):
+        return None
+    if language_model.encode_opening(text) != tokens:
+        # The tokenizer would cut the text otherwise than it was sampled, and a score is of a text.
+        bits = score(language_model, [text], environment.precision(language_model.device)).bits
+    return Draft(text, opening, copies.find(text), round(bits / len(text), 4))
 
 
-def _is_whole(text: str, opening: str) -> bool:
-    """Whether a finished text is a post: it fits, says something, adds to its opening, and has no broken characters."""
-    broken = any(
-        character == "\ufffd" or unicodedata.category(character) == "Cc" for character in text.replace("\n", " ")
-    )
+def _is_post(text: str, opening: str) -> bool:
+    """Whether a finished text fits, says something, adds to its opening, and has no broken characters."""
+    broken = any(letter == "\ufffd" or unicodedata.category(letter) == "Cc" for letter in text.replace("\n", " "))
     return not broken and text != opening and bool(words(text)) and fits(text)
 
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from utils import environment
 from utils.bot import Bot, Story, check_output_folder
@@ -22,6 +22,10 @@ from utils.events import Event, OnEvent, ignore
 from utils.language_model import LanguageModel
 from utils.settings import MAXIMUM_AUTHORS, CleaningSettings, TrainingSettings, WritingSettings
 from utils.timelines import load
+
+if TYPE_CHECKING:
+    from utils.scoring import Score
+    from utils.training import Training
 
 SAVING_SECONDS = 3.0
 """Set aside for writing the bot: 270 MB took 1 to 2 s on the disks that were tried."""
@@ -108,7 +112,6 @@ def make_bot(
 
     on_event(Event("stage", "Reading the posts"))
     timelines = read(references, cleaning)
-    posts = _added_up([timeline.counts() for timeline in timelines])
     for timeline in timelines:
         on_event(Event("stage", f"{timeline.author}: {timeline.summary()}", data={"posts": timeline.counts()}))
     for sentence in check_enough(timelines):
@@ -121,7 +124,7 @@ def make_bot(
 
         models.prepare(settings.model, on_event)
     on_event(Event("stage", "Loading the model"))
-    from utils import dataset, evaluation, training
+    from utils import dataset, training
 
     device = environment.device()
     precision = environment.precision(device)
@@ -132,40 +135,32 @@ def make_bot(
     clock.lap("load")
 
     held_out = [example.text for example in parts.held_out]
-    before = evaluation.measure(language_model, held_out, "Scoring the held-out posts before training", on_event)
-    on_event(_figure("before training", before.bits_per_character))
+    before = _score(language_model, held_out, "before training", on_event)
     evaluation_seconds = clock.lap("evaluate")
 
     deadline = clock.started + settings.minutes * 60 - SAVING_SECONDS - EVALUATION_MARGIN * evaluation_seconds
     with environment.memory_errors_in_words("training"):
         learned = training.fine_tune(language_model, parts, settings, deadline, precision, on_event, should_stop)
     clock.lap("train")
-    if learned.steps < FEW_STEPS and not (settings.steps or learned.stopped):
-        warn(
-            f"Of {settings.minutes:g} minutes hardly any were left to train: {learned.steps} steps after loading and "
-            "scoring. Give it more minutes."
-        )
-    if not learned.improved:
-        warn("Training did not make the model better at the validation posts; the untrained weights were kept.")
+    for sentence in _doubts(learned, settings):
+        warn(sentence)
 
-    after = evaluation.measure(language_model, held_out, "Scoring the held-out posts after training", on_event)
-    on_event(_figure("after training", after.bits_per_character))
+    after = _score(language_model, held_out, "after training", on_event)
     clock.lap("evaluate")
 
     on_event(Event("stage", "Saving the bot"))
-    figures = {
-        "posts": before.posts,
-        "characters": before.characters,
-        "bits_per_character_before": round(before.bits_per_character, 4),
-        "bits_per_character": round(after.bits_per_character, 4),
-    }
     story = Story(
         authors=[timeline.author for timeline in timelines],
         sources=[timeline.source for timeline in timelines],
         model=models.resolve(settings.model),
-        posts=posts,
+        posts=_added_up([timeline.counts() for timeline in timelines]),
         parts=parts.counts(),
-        held_out=figures,
+        held_out={
+            "posts": before.posts,
+            "characters": before.characters,
+            "bits_per_character_before": round(before.bits_per_character, 4),
+            "bits_per_character": round(after.bits_per_character, 4),
+        },
         settings={**asdict(settings), "cleaning": asdict(cleaning)},
         versions=environment.versions(),
         tokens_trained=learned.tokens,
@@ -173,16 +168,18 @@ def make_bot(
     )
     bot = Bot(language_model, story, [example.text for example in parts.training], held_out)
     bot.save(folder)
-    report = Report(
+    clock.lap("save")
+    on_event(Event("done", f"{story.voice} is ready in {folder}", 1.0))
+    return bot, Report(
         bot=str(folder),
         authors=story.authors,
         model=story.model,
         device=environment.device_name(device),
         precision=str(precision).removeprefix("torch."),
-        posts=posts,
+        posts=story.posts,
         changed=_added_up([timeline.changed for timeline in timelines]),
-        parts=parts.counts(),
-        held_out=figures,
+        parts=story.parts,
+        held_out=story.held_out,
         validation=[(round(seconds, 1), round(bits, 4)) for seconds, bits in learned.validation],
         seconds=clock.seconds(),
         steps=learned.steps,
@@ -192,8 +189,6 @@ def make_bot(
         stopped=learned.stopped,
         warnings=warnings,
     )
-    on_event(Event("done", f"{story.voice} is ready in {folder}", 1.0))
-    return bot, report
 
 
 def evaluate_bot(
@@ -235,9 +230,30 @@ def _added_up(counts: Sequence[dict[str, int]]) -> dict[str, int]:
     return {name: sum(count[name] for count in counts) for name in counts[0]}
 
 
-def _figure(when: str, bits_per_character: float) -> Event:
-    sentence = f"Held-out posts {when}: {bits_per_character:.3f} bits per character"
-    return Event("held-out", sentence, data={"when": when, "bits_per_character": bits_per_character})
+def _score(language_model: LanguageModel, texts: Sequence[str], when: str, on_event: OnEvent) -> "Score":
+    """Score the held-out posts and tell the figure."""
+    from utils import evaluation
+
+    score = evaluation.measure(language_model, texts, f"Scoring the held-out posts {when}", on_event)
+    figure = score.bits_per_character
+    sentence = f"Held-out posts {when}: {figure:.3f} bits per character"
+    on_event(Event("held-out", sentence, data={"when": when, "bits_per_character": figure}))
+    return score
+
+
+def _doubts(learned: "Training", settings: TrainingSettings) -> list[str]:
+    """Reasons to think that the training was not worth much, a sentence each."""
+    doubts = []
+    if learned.steps < FEW_STEPS and not (settings.steps or learned.stopped):
+        doubts.append(
+            f"Of {settings.minutes:g} minutes hardly any were left to train: {learned.steps} steps after loading and "
+            "scoring. Give it more minutes."
+        )
+    if not learned.improved:
+        doubts.append(
+            "Training did not make the model better at the validation posts; the untrained weights were kept."
+        )
+    return doubts
 
 
 def _check_memory(language_model: LanguageModel, settings: TrainingSettings) -> None:
@@ -277,7 +293,7 @@ class _Clock:
         self._last += pause
 
     def seconds(self) -> dict[str, float]:
-        """Seconds by name, and `total`, which also holds what has no name of its own, like saving."""
+        """Seconds by name, and `total`."""
         return {
             **{name: round(s, 2) for name, s in self._laps.items()},
             "total": round(time.monotonic() - self.started, 2),
