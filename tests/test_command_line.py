@@ -205,7 +205,7 @@ class TestInterrupt:
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
         assert (process.returncode, out) == (130, "")
-        assert json.loads(err.splitlines()[-1])["sentence"] == "Interrupted; nothing was kept."
+        assert json.loads(err.splitlines()[-1])["sentence"] == "Interrupted, before there was anything to keep."
         assert not (tmp_path / "bot").exists()
 
 

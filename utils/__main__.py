@@ -8,16 +8,17 @@ with nothing to keep. Everything that takes time to import waits until a command
 
 import gc
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
-from utils.errors import BadSetting
+from utils.errors import BadSetting, TooFewPosts
 from utils.events import Event
 from utils.settings import MAXIMUM_AUTHORS, MAXIMUM_DRAFTS, TrainingSettings, WritingSettings
-from utils.terminal import Interrupt, Screen
+from utils.terminal import INTERRUPTED, Interrupt, Screen
 
 
 def _checked(kind: type, **values: Any) -> Any:
@@ -64,14 +65,21 @@ def cli() -> None:
 @_json
 @_events
 def fetch(references: tuple[str, ...], out: Path | None, limit: int | None, as_json: bool, events: bool) -> None:
-    """Read posts, say what they are worth, and keep them in a file if one is named."""
-    from utils.cleaning import clean
+    """Read posts and say what they are worth.
+
+    With --out they are kept in a file, as they are, that every other command reads.
+    """
+    from utils.cleaning import check_enough, clean
     from utils.timelines import load, write_json_lines
 
     with Screen(events) as screen:
         screen.tell(Event("stage", "Reading the posts"))
         timelines = [load(reference).newest(limit) for reference in references]
         cleaned = [clean(timeline) for timeline in timelines]
+        try:
+            enough, remarks = True, check_enough(cleaned)
+        except TooFewPosts as error:
+            enough, remarks = False, [str(error)]
         if out:
             write_json_lines(out, timelines)
     authors = [
@@ -84,10 +92,12 @@ def fetch(references: tuple[str, ...], out: Path | None, limit: int | None, as_j
         for timeline in cleaned
     ]
     if as_json:
-        _print_json({"authors": authors, "out": str(out) if out else None})
+        _print_json({"authors": authors, "enough": enough, "remarks": remarks, "out": str(out) if out else None})
         return
     for timeline in cleaned:
         click.echo(f"{timeline.author}: {timeline.summary()}; {timeline.characters:,} characters")
+    for remark in remarks or ["That is enough to learn from."]:
+        click.echo(remark)
     if out:
         click.echo(f"Written to {out}")
 
@@ -111,7 +121,7 @@ def fetch(references: tuple[str, ...], out: Path | None, limit: int | None, as_j
 @click.option(
     "--seed", type=_seed_range, default=0, show_default=True, help="Decides the split and the order of the posts."
 )
-@click.option("--track", type=click.Choice(["off"]), default="off", show_default=True, help="Where the run is logged.")
+@click.option("--track", type=click.Choice(["off"]), default="off", hidden=True)
 @_json
 @_events
 def train(references, minutes, steps, model, out, seed, track, as_json, events) -> None:  # noqa: ANN001
@@ -138,10 +148,10 @@ def train(references, minutes, steps, model, out, seed, track, as_json, events) 
         return
     held_out, seconds = report.held_out, report.seconds["total"]
     click.echo(
-        f"{' and '.join(report.authors)}: learned from {report.parts['training']:,} posts in {seconds:.0f} s"
+        f"{' and '.join(report.authors)}: {report.steps:,} steps of training, {seconds:.0f} s in all"
         f"{' (stopped early)' if report.stopped else ''}. Held-out posts: "
         f"{held_out['bits_per_character_before']:.3f} bits per character before, "
-        f"{held_out['bits_per_character']:.3f} after.\n"
+        f"{held_out['bits_per_character']:.3f} after (lower is better).\n"
         f"Now: python -m utils tweet {report.bot}"
     )
 
@@ -154,7 +164,7 @@ def train(references, minutes, steps, model, out, seed, track, as_json, events) 
 )
 @click.option(
     "--temperature",
-    type=click.FloatRange(0, 5, min_open=True),
+    type=click.FloatRange(0.01, 5),
     default=1.0,
     show_default=True,
     help="How daring, above 0; 0.7 is tame, 1.3 is wild.",
@@ -181,19 +191,17 @@ def tweet(bot, start, count, temperature, top_p, seed, as_json, events) -> None:
         loaded = Bot.load(bot)
         if loaded.training is None:
             screen.tell(Event("warning", "This bot came without its training posts, so copies cannot be marked."))
-        screen.tell(Event("stage", f"Writing {count} drafts", 0.0))
+        screen.tell(Event("stage", f"Writing {count} drafts"))
 
         def on_event(event: Event) -> None:
-            interrupt.something_to_keep = True
+            interrupt.something_to_keep |= event.kind == "draft"
             screen.tell(event)
-            if show:
+            if show and event.kind == "draft":
                 screen.print(_as_card(event.data))
 
         writing = write(loaded, start, count, settings, on_event, interrupt.is_set)
         if writing.dropped:
-            screen.tell(
-                Event("warning", f"{writing.dropped} of {count} drafts did not fit into a post and were dropped.")
-            )
+            screen.tell(Event("warning", _about_dropped(writing.dropped, count)))
     if as_json:
         drafts = [draft.as_dict() for draft in writing.drafts]
         _print_json({"drafts": drafts, "dropped": writing.dropped, "rewritten": writing.rewritten,
@@ -217,7 +225,11 @@ def tweet(bot, start, count, temperature, top_p, seed, as_json, events) -> None:
 @_json
 @_events
 def evaluate(bot, reference, drafts, seed, as_json, events) -> None:  # noqa: ANN001
-    """Say how well BOT knows its author: on its own held-out posts, or on those of a REFERENCE."""
+    """Say how well BOT knows its author.
+
+    In bits per character, on the posts that were held out from its training or on those of a REFERENCE;
+    and how many of its drafts repeat a post, or each other.
+    """
     with Screen(events) as screen:
         screen.tell(Event("stage", "Loading the bot"))
         from utils.bot import Bot
@@ -230,7 +242,7 @@ def evaluate(bot, reference, drafts, seed, as_json, events) -> None:  # noqa: AN
     before = figures["bits_per_character_before"]
     click.echo(
         f"{figures['posts']:,} posts, {figures['characters']:,} characters: "
-        f"{figures['bits_per_character']:.3f} bits per character"
+        f"{figures['bits_per_character']:.3f} bits per character (lower is better)"
         f"{'' if before is None else f', {before:.3f} before training'}"
     )
     if figures["distinct"] is not None:
@@ -258,6 +270,11 @@ def models(as_json: bool) -> None:
         click.echo(f"{entry.name:18} {entry.parameters / 1e6:4.0f} M  {entry.licence:10}  {entry.note}")
 
 
+def _about_dropped(dropped: int, count: int) -> str:
+    advice = " A bot that has learned too little does not know how to end a post; train it longer."
+    return f"{dropped} of {count} drafts did not fit into a post and were dropped.{advice if dropped == count else ''}"
+
+
 def _as_card(draft: dict[str, Any]) -> str:
     """A draft for people: with its mark, and a line below where it repeats a training post."""
     copied = draft["copied_from"]
@@ -269,18 +286,29 @@ def _print_json(value: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """Run the command line.
+    """Run the command line, and end the process with the status that the contract promises.
 
     Importing torch and transformers makes a million objects that stay. Looking through them for garbage
     again and again, and once more at the end, took 1.8 of the 14 s of `tweet`; so it is done rarely.
     """
     gc.set_threshold(200_000)
-    sys.stdout.reconfigure(encoding="utf-8")
-    sys.stderr.reconfigure(encoding="utf-8")
+    for stream in (sys.stdout, sys.stderr):
+        if stream:
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     try:
-        cli(prog_name="python -m utils")
+        status = cli.main(prog_name="python -m utils", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        status = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Interrupted.", err=True)
+        status = INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has left
+        status = 1
     finally:
         gc.freeze()
+    sys.exit(status)
 
 
 if __name__ == "__main__":

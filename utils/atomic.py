@@ -30,8 +30,8 @@ def replacing_folder(target: Path) -> Iterator[Path]:
     staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
     try:
         yield staging
+        staging.chmod(0o777 & ~_umask())  # as any new folder; a temporary one is its owner's alone
         for path in [staging, *staging.rglob("*")]:
-            path.chmod(0o755 if path.is_dir() else 0o644)
             _flush(path)
         _take_place(staging, target)
         _flush(target.parent)
@@ -67,6 +67,12 @@ def _exchange(one: Path, other: Path) -> bool:
         return libc.renamex_np(bytes(one), bytes(other), 2) == 0  # RENAME_SWAP of <stdio.h>
     except (OSError, TypeError, AttributeError):
         return False
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
 
 
 def _flush(path: Path) -> None:

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 
 from utils.copies import fold, words
 from utils.errors import TooFewPosts
-from utils.settings import COMFORTABLE_CHARACTERS, MINIMUM_CHARACTERS, CleaningSettings
+from utils.settings import COMFORTABLE_CHARACTERS, MAXIMUM_CHARACTERS, MINIMUM_CHARACTERS, CleaningSettings
 from utils.timelines import Post, Timeline, oldest_first
 
 REASONS = {
     "reposts": "somebody else's words, passed on",
     "media_only": "nothing but a link, a picture or a video",
+    "long": "more characters than any post may have",
     "short": "fewer words of their own than the setting asks",
     "duplicates": "the same line as an earlier post, case and white space aside",
 }
@@ -105,6 +106,8 @@ def _commonest(seen: Counter[str], as_written: dict[str, str]) -> tuple[str, int
 def _reason_to_drop(text: str, changes: set[str], times_seen: int, settings: CleaningSettings) -> str | None:
     if not text:
         return "media_only" if "links" in changes or "mentions" not in changes else "short"
+    if len(text) > MAXIMUM_CHARACTERS:
+        return "long"
     if len(words(_MENTION.sub("", text))) < settings.min_words:
         return "short"
     return "duplicates" if times_seen > 1 else None
@@ -117,7 +120,11 @@ _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,
 # Links end at the first character outside ASCII, because Japanese and Chinese put no space behind them,
 # and before closing punctuation, which belongs to the sentence.
 # The space before a link goes with it; the look-behind keeps long runs of spaces from being read twice.
-_LINK = re.compile(r"(?:(?<!\s)\s+)?(?:https?://|\bpic\.twitter\.com/|\bt\.co/)[!-~]*[a-zA-Z0-9_/=#&~%+-](?:…|\.{3})?")
+_LINK = re.compile(
+    r"(?:(?<!\s)\s+)?(?:(?i:https?://|\bwww\.)|\bpic\.twitter\.com/|\bt\.co/)[!-~]*[a-zA-Z0-9_/=#&~%+-](?:…|\.{3})?"
+)
+# Brackets and quotation marks that stood around a link alone.
+_EMPTIED = re.compile(r" ?(?:\(\s*\)|\[\s*\]|“\s*”|«\s*»)")
 # Handles of X (@name), Bluesky (@name.domain) and Mastodon (@name@domain).
 _HANDLE = r"[@＠]\w+(?:[.@-]\w+)*"
 _MENTION = re.compile(rf"(?<![\w@]){_HANDLE}")
@@ -130,7 +137,7 @@ def _mend(text: str, settings: CleaningSettings) -> tuple[str, set[str]]:
     """The cleaned text, and which of `CHANGES` were made to it."""
     steps = [
         ("entities", lambda text: _ENTITY.sub(lambda match: html.unescape(match[0]), text)),
-        ("links", lambda text: text if settings.keep_links else _LINK.sub("", text)),
+        ("links", lambda text: text if settings.keep_links else _without_links(text)),
         ("mentions", lambda text: _OPENING_MENTIONS.sub("", text)),
         ("whitespace", lambda text: _tidy(text, settings.fold_line_breaks)),
     ]
@@ -140,6 +147,11 @@ def _mend(text: str, settings: CleaningSettings) -> tuple[str, set[str]]:
             changes.add(name)
             text = mended
     return text, changes
+
+
+def _without_links(text: str) -> str:
+    without, links = _LINK.subn("", text)
+    return _EMPTIED.sub("", without) if links else text
 
 
 def _tidy(text: str, fold_line_breaks: bool) -> str:

@@ -6,13 +6,18 @@ posts, authors or models.
 """
 
 import math
+from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from itertools import accumulate
 
 import regex
 
 COPIED_WORDS = 8
 """A run of this many words in common makes a draft a copy; shorter runs are everyday phrases."""
+
+COPIED_LETTERS = 16
+"""And this many letters: eight words of English have more, eight signs of Japanese are an everyday phrase."""
 
 NEAR_DUPLICATE = 0.7
 """Jaccard similarity of character 5-grams from which two posts count as nearly the same."""
@@ -57,8 +62,15 @@ class CopyIndex:
 
 
 def _runs(text: str) -> list[tuple[str, ...]]:
+    """From each word on, the shortest run of at least `COPIED_WORDS` words and `COPIED_LETTERS` letters."""
     tokens = words(text.casefold())
-    return [tuple(tokens[i : i + COPIED_WORDS]) for i in range(len(tokens) - COPIED_WORDS + 1)]
+    before = [0, *accumulate(map(len, tokens))]
+    runs = []
+    for begin in range(len(tokens)):
+        end = max(begin + COPIED_WORDS, bisect_left(before, before[begin] + COPIED_LETTERS))
+        if end <= len(tokens):
+            runs.append(tuple(tokens[begin:end]))
+    return runs
 
 
 def five_grams(text: str) -> set[str]:
@@ -82,14 +94,22 @@ def near_duplicates(texts: Sequence[str], references: Sequence[str], threshold: 
         return sorted(grams, key=lambda gram: (frequency[gram], gram))[:count]
 
     holders = defaultdict(list)
-    for grams in reference_grams:
+    for reference, grams in enumerate(reference_grams):
         for gram in rarest(grams):
-            holders[gram].append(grams)
+            holders[gram].append(reference)
 
     found = set()
     for index, text in enumerate(texts):
         grams = five_grams(text)
-        candidates = (other for gram in rarest(grams) for other in holders.get(gram, ()))
-        if any(len(grams & other) >= threshold * len(grams | other) for other in candidates):
+        candidates = {reference for gram in rarest(grams) for reference in holders.get(gram, ())}
+        if any(_similar(grams, reference_grams[reference], threshold) for reference in candidates):
             found.add(index)
     return found
+
+
+def _similar(one: set[str], other: set[str], threshold: float) -> bool:
+    """Whether the Jaccard similarity of two sets is at least the threshold."""
+    if min(len(one), len(other)) < threshold * max(len(one), len(other)):
+        return False
+    common = len(one & other)
+    return common >= threshold * (len(one) + len(other) - common)

@@ -82,8 +82,17 @@ def available_memory() -> int:
         except OSError:
             continue
         if limit.isdigit():
-            available = min(available, max(int(limit) - int(usage), 0))
+            available = min(available, max(int(limit) - int(usage) + _reclaimable(Path(usage_file).parent), 0))
     return available
+
+
+def _reclaimable(group: Path) -> int:
+    """Bytes of files that a container's memory holds and would give up for something else."""
+    try:
+        lines = (group / "memory.stat").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("inactive_file ")), 0)
 
 
 def check_memory(needed: int, purpose: str) -> None:
@@ -96,13 +105,31 @@ def check_memory(needed: int, purpose: str) -> None:
         )
 
 
+def is_memory_error(error: BaseException) -> bool:
+    """Whether an error says that memory ran out; PyTorch's on the CPU is a bare RuntimeError."""
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or isinstance(error, RuntimeError) and "memory" in text and "alloc" in text
+
+
+def find_path(text: str | Path) -> Path | None:
+    """The existing file or folder that a text names, `~` being the home folder; None if it names none.
+
+    Whatever is too long, has forbidden letters, or may not be looked at, names none.
+    """
+    try:
+        path = Path(text).expanduser()
+        return path if str(text) and path.exists() else None
+    except (OSError, ValueError, RuntimeError):
+        return None
+
+
 @contextmanager
 def memory_errors_in_words(purpose: str) -> Iterator[None]:
     """Turn a failed allocation inside the block into `OutOfMemory`; everything else passes through."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        if isinstance(error, MemoryError) or "memory" in str(error).lower() and "alloc" in str(error).lower():
+        if is_memory_error(error):
             raise OutOfMemory(
                 f"The memory of this machine ran out while {purpose}. Close other programs, or choose a smaller model."
             ) from error

@@ -104,6 +104,9 @@ def write(
                 draft = _draft(bot.language_model, opening, row, copies)
                 if draft is None:
                     writing.rewritten += 1
+                    done = len(writing.drafts)
+                    again = f"{done} of {count} drafts; {writing.rewritten} did not fit and are written again"
+                    on_event(Event("stage", again, done / count))
                     continue
                 writing.drafts.append(draft)
                 done = len(writing.drafts)

@@ -138,9 +138,10 @@ def make_bot(
     before = _score(language_model, held_out, "before training", on_event)
     evaluation_seconds = clock.lap("evaluate")
 
+    speed = before.characters / evaluation_seconds
     deadline = clock.started + settings.minutes * 60 - SAVING_SECONDS - EVALUATION_MARGIN * evaluation_seconds
     with environment.memory_errors_in_words("training"):
-        learned = training.fine_tune(language_model, parts, settings, deadline, precision, on_event, should_stop)
+        learned = training.fine_tune(language_model, parts, settings, deadline, precision, on_event, should_stop, speed)
     clock.lap("train")
     for sentence in _doubts(learned, settings):
         warn(sentence)
@@ -246,8 +247,8 @@ def _doubts(learned: "Training", settings: TrainingSettings) -> list[str]:
     doubts = []
     if learned.steps < FEW_STEPS and not (settings.steps or learned.stopped):
         doubts.append(
-            f"Of {settings.minutes:g} minutes hardly any were left to train: {learned.steps} steps after loading and "
-            "scoring. Give it more minutes."
+            f"Loading and scoring took nearly all of the time; only {learned.steps} training "
+            f"{'step' if learned.steps == 1 else 'steps'} fitted in. Give it more minutes."
         )
     if not learned.improved:
         doubts.append(

@@ -4,7 +4,6 @@ In: what a user chose. Out: frozen dataclasses that have checked themselves. Kno
 where a value came from; the command line and a page build the same objects.
 """
 
-import math
 from dataclasses import dataclass
 
 from utils.errors import BadSetting
@@ -14,6 +13,12 @@ MINIMUM_CHARACTERS = 6_000
 
 COMFORTABLE_CHARACTERS = 40_000
 """Under this much text a warning is shown: the threshold of the first huggingtweets (2020)."""
+
+MAXIMUM_CHARACTERS = 25_000
+"""The longest post that X takes from anybody; a longer text is no post, and would outweigh all others."""
+
+MAXIMUM_MINUTES = 10_000
+"""A week; more is a slip of the finger."""
 
 MAXIMUM_AUTHORS = 3
 """More voices than this in one small model are no longer told apart by a reader."""
@@ -80,9 +85,10 @@ class TrainingSettings:
     tokens_per_batch: int = 512
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.minutes) and self.minutes > 0):
+        if not 0 < self.minutes <= MAXIMUM_MINUTES:
             raise BadSetting(
-                f"The time to train must be a number of minutes above 0, like 5 or 0.5; it was {self.minutes:g}."
+                "The time to train must be a number of minutes above 0 and at most "
+                f"{MAXIMUM_MINUTES:,}, like 5 or 0.5; it was {self.minutes:g}."
             )
         if self.steps is not None and self.steps < 1:
             raise BadSetting(f"The number of steps must be 1 or more; it was {self.steps}.")
@@ -105,8 +111,8 @@ class WritingSettings:
     seed: int | None = None
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.temperature) and 0 < self.temperature <= 5):
-            raise BadSetting(f"The temperature must be above 0 and at most 5; it was {self.temperature:g}.")
+        if not 0.01 <= self.temperature <= 5:
+            raise BadSetting(f"The temperature must be from 0.01 to 5; it was {self.temperature:g}.")
         if not 0 < self.top_p <= 1:
             raise BadSetting(f"top-p must be above 0 and at most 1; it was {self.top_p:g}.")
         if self.seed is not None and not 0 <= self.seed < 2**32:

@@ -5,8 +5,10 @@ where there is no terminal, or JSON Lines for programs. Knows nothing about what
 """
 
 import json
+import shutil
 import signal
 import sys
+import textwrap
 import time
 from types import TracebackType
 
@@ -69,7 +71,7 @@ class Screen:
             self.tell(Event("error", str(error)))
             raise SystemExit(1) from error
         if isinstance(error, KeyboardInterrupt):
-            self.tell(Event("error", "Interrupted; nothing was kept."))
+            self.tell(Event("error", "Interrupted, before there was anything to keep."))
             raise SystemExit(INTERRUPTED) from error
 
     def tell(self, event: Event) -> None:
@@ -82,7 +84,10 @@ class Screen:
             click.echo(event.sentence, err=True)
 
     def print(self, text: str) -> None:
-        """Write to standard output without tearing the bar."""
+        """Write to standard output, wrapped at words on a terminal, without tearing the bar."""
+        if sys.stdout.isatty():
+            width = shutil.get_terminal_size().columns
+            text = "\n".join(textwrap.fill(line, width, break_on_hyphens=False) for line in text.split("\n"))
         if self._bar:
             self._bar.stop()
         click.echo(text)
@@ -90,11 +95,13 @@ class Screen:
             self._bar.start()
 
     def _show(self, event: Event) -> None:
-        if event.kind in ("warning", "validation", "held-out", "done") or event.data.get("posts"):
+        if event.kind in ("warning", "validation", "held-out", "error") or event.data.get("posts"):
             self._bar.console.print(event.sentence, markup=False, highlight=False)
         if event.kind in ("stage", "loss", "draft"):
             total = None if event.fraction is None else 1.0
-            self._bar.update(self._task, description=event.sentence, completed=event.fraction or 0.0, total=total)
+            # A finished task would stop the clock; this one goes on until the command ends.
+            completed = min(event.fraction or 0.0, 0.999)
+            self._bar.update(self._task, description=event.sentence, completed=completed, total=total)
 
     def _is_news(self, event: Event) -> bool:
         """Whether a line is worth printing: another sentence, and not the same step's again at once."""
@@ -132,4 +139,4 @@ class Interrupt:
         if self._asked or not self.something_to_keep:
             raise KeyboardInterrupt
         self._asked = True
-        self._screen.tell(Event("stage", "Stopping, and keeping what there is; once more to leave at once"))
+        self._screen.tell(Event("warning", "Stopping; what there is will be kept. Ctrl-C once more leaves at once."))

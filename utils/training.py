@@ -30,8 +30,14 @@ from utils.settings import TrainingSettings
 VALIDATIONS = 5
 """At most so many validations after the start, evenly spaced; one always at the end."""
 
-VALIDATION_TIME = 0.06
-"""The share of the training time that validations may take together; on a slow machine they are fewer."""
+STEPS_A_VALIDATION = 20
+"""Where steps were asked for, at least so many lie between two validations."""
+
+VALIDATION_TIME = 0.03
+"""The share of the training time that one validation may take; where all validation posts would take longer,
+only some are looked at. All after the start may take twice that; on a slow machine there are fewer."""
+
+FEWEST_VALIDATION_POSTS = 10
 
 PASSES = 1.5
 """Training ends after so many passes over the posts, if the time has not ended it before; the learning
@@ -67,14 +73,16 @@ def fine_tune(
     precision: torch.dtype,
     on_event: OnEvent,
     should_stop: Callable[[], bool] = lambda: False,
+    scoring_speed: float = math.inf,
 ) -> Training:
     """Train until `deadline` (a moment of `time.monotonic`), or for `settings.steps` steps.
 
+    scoring_speed: characters of posts that this machine scores in a second, as far as is known.
     should_stop: asked after every step; once it says True, training ends and the best weights are kept.
     """
     network = language_model.network
     learning = _choose_what_learns(network, settings.learned_share)
-    course = _Course(language_model, dataset, settings, deadline, precision, on_event, should_stop)
+    course = _Course(language_model, dataset, settings, deadline, precision, on_event, should_stop, scoring_speed)
     optimiser = torch.optim.AdamW(learning, lr=settings.learning_rate, betas=(0.9, 0.99), weight_decay=0.0)
     with tempfile.TemporaryDirectory() as scratch:
         trainer = _PostTrainer(
@@ -194,11 +202,16 @@ class _Course(TrainerCallback):
         precision: torch.dtype,
         on_event: OnEvent,
         should_stop: Callable[[], bool],
+        scoring_speed: float,
     ) -> None:
         self.dataset, self.settings = dataset, settings
         self._language_model, self._precision = language_model, precision
         self._deadline, self._on_event, self._should_stop = deadline, on_event, should_stop
         self._tokens_a_pass = dataset.training_tokens()
+        self._validation_texts = [example.text for example in dataset.validation]
+        if not settings.steps:  # counting seconds would make two runs with the same number of steps differ
+            seconds = VALIDATION_TIME * max(deadline - time.monotonic(), 0)
+            self._validation_texts = _sample_of(self._validation_texts, int(seconds * min(scoring_speed, 1e9)))
         self._start = time.monotonic()
         self._training = Training()
         self._best: dict[str, torch.Tensor] = {}
@@ -224,10 +237,12 @@ class _Course(TrainerCallback):
         began = time.monotonic()
         self._validate("before training")
         self._validation_seconds = time.monotonic() - began
-        training_seconds = max(self._deadline - self._start, 0)
-        affordable = int(VALIDATION_TIME * training_seconds / max(self._validation_seconds, 1e-9))
-        # Counting seconds would make two runs with the same number of steps differ.
-        self._validations = VALIDATIONS if self.settings.steps else min(max(affordable, 1), VALIDATIONS)
+        if self.settings.steps:
+            affordable = self.settings.steps // STEPS_A_VALIDATION
+        else:
+            training_seconds = max(self._deadline - self._start, 0)
+            affordable = int(2 * VALIDATION_TIME * training_seconds / max(self._validation_seconds, 1e-9))
+        self._validations = min(max(affordable, 1), VALIDATIONS)
         self._step_began = time.monotonic()
 
     def on_step_end(self, args, state, control, **kwargs) -> None:
@@ -241,7 +256,7 @@ class _Course(TrainerCallback):
             control.should_training_stop = True
         elif self.progress() >= (done + 1) / self._validations:
             self._validate("so far")
-            control.should_training_stop = self._worse_in_a_row >= PATIENCE
+            control.should_training_stop = self._worse_in_a_row >= PATIENCE or self._over()
         self._step_began = time.monotonic()
 
     def _over(self) -> bool:
@@ -273,8 +288,8 @@ class _Course(TrainerCallback):
     def _validate(self, when: str) -> None:
         """Measure the validation posts, and remember these weights if none were better."""
         network = self._language_model.network
-        texts = [example.text for example in self.dataset.validation]
-        figure = score(self._language_model, texts, self._precision).bits_per_character
+        self._say("stage", "Scoring the validation posts")
+        figure = score(self._language_model, self._validation_texts, self._precision).bits_per_character
         first = not self._training.validation
         self._validated_step = self._training.steps
         self._training.validation.append((self._elapsed(), figure))
@@ -297,6 +312,13 @@ class _Course(TrainerCallback):
 
     def _say(self, kind: str, sentence: str, **data: Any) -> None:
         self._on_event(Event(kind, sentence, self.progress(), {"seconds": round(self._elapsed(), 2), **data}))
+
+
+def _sample_of(texts: list[str], characters: int) -> list[str]:
+    """Evenly spaced texts with about so many characters, but not fewer than `FEWEST_VALIDATION_POSTS`."""
+    average = sum(map(len, texts)) / max(len(texts), 1)
+    wanted = min(max(int(characters / max(average, 1)), FEWEST_VALIDATION_POSTS), len(texts))
+    return [texts[index * len(texts) // wanted] for index in range(wanted)]
 
 
 def _time_left(seconds: float) -> str:

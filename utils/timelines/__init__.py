@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from utils.environment import find_path
 from utils.errors import BadFile, BadReference
 
 
@@ -52,8 +53,14 @@ def oldest_first(post: Post) -> tuple[bool, float]:
 
 def write_json_lines(path: Path, timelines: Iterable[Timeline]) -> None:
     """Write posts in the form that `load` reads back: whole, or not at all. Raises `BadFile`."""
+    if path.suffix.lower() != ".jsonl":
+        raise BadFile(f"{path} is not named .jsonl, which is the form that posts are written in. Choose another --out.")
+    path = path.expanduser().resolve()
+    if path.exists() and not path.is_file():
+        raise BadFile(f"{path} is not a file. Choose another --out file.")
     try:
-        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.absolute().parent) as scratch:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as scratch:
             whole = Path(scratch) / path.name
             with open(whole, "w", encoding="utf-8") as file:
                 file.writelines(_as_json(post) + "\n" for timeline in timelines for post in timeline.posts)
@@ -65,8 +72,9 @@ def write_json_lines(path: Path, timelines: Iterable[Timeline]) -> None:
 def _as_json(post: Post) -> str:
     created_at = post.created_at.isoformat().replace("+00:00", "Z") if post.created_at else None
     entry = {"id": post.id, "created_at": created_at, "text": post.text}
+    line = json.dumps(entry, ensure_ascii=False)
     # Half a surrogate pair, which JSON can carry and UTF-8 cannot, is written as an escape.
-    return json.dumps(entry, ensure_ascii=any("\ud800" <= character <= "\udfff" for character in post.text))
+    return json.dumps(entry) if any("\ud800" <= letter <= "\udfff" for letter in line) else line
 
 
 WHAT_IS_READ = "an X archive (.zip) or posts as JSON Lines (.jsonl)"
@@ -78,8 +86,7 @@ def load(reference: str | Path) -> Timeline:
     Raises `BadReference` where no author can be found, `BadFile` where the file is no good.
     """
     text = str(reference).strip()
-    path = Path(text).expanduser()
-    if text and path.exists():
+    if text and (path := find_path(text)):
         return _load_file(path)
     if text.startswith("sample:"):
         from utils.timelines import samples
@@ -105,6 +112,7 @@ def _load_file(path: Path) -> Timeline:
 def _why_not(text: str) -> str:
     from utils.timelines import samples
 
+    text = text if len(text) <= 80 else text[:79] + "…"
     if not text:
         return f"No author was given. Expected {WHAT_IS_READ}, or {samples.choices()}."
     if re.match(r"@|https?://", text):

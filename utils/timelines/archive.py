@@ -6,6 +6,7 @@ else private stay unread, and nothing is unpacked to disk.
 """
 
 import json
+import lzma
 import re
 import zipfile
 import zlib
@@ -18,7 +19,8 @@ from utils.timelines import Post, Timeline, parse_date
 MAXIMUM_BYTES = 1 << 30
 """A member that unpacks to more than this is refused: 200,000 long posts are a third of it."""
 
-_POSTS = re.compile(r"(?:[^/]+/)?data/tweets(?:-part\d+)?\.js")
+_POSTS = re.compile(r"(?:(?!\.)[^/]+/)?data/tweets(?:-part\d{1,6})?\.js")
+_HANDLE = re.compile(r"\w{1,50}")
 _MANIFEST = re.compile(r"(?:[^/]+/)?data/manifest\.js")
 
 
@@ -26,7 +28,7 @@ def load(path: Path) -> Timeline:
     """Read the posts of an archive. Raises `BadFile` where the zip is no archive or not whole."""
     try:
         with zipfile.ZipFile(path) as archive:
-            members = [name for name in archive.namelist() if _POSTS.fullmatch(name)]
+            members = [name for name in dict.fromkeys(archive.namelist()) if _POSTS.fullmatch(name)]
             if not members:
                 raise BadFile(
                     f"{path.name} holds no posts: an X archive has a file data/tweets.js, and this zip has none. "
@@ -34,7 +36,7 @@ def load(path: Path) -> Timeline:
                 )
             entries = [entry for name in sorted(members, key=_part) for entry in _entries(archive, name)]
             author = _owner(archive) or path.stem
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, ValueError) as error:
         raise BadFile(
             f"{path.name} is not a whole zip file ({error}); the download may have broken off. Download it again."
         ) from error
@@ -79,7 +81,8 @@ def _entries(archive: zipfile.ZipFile, name: str) -> list[Any]:
 def _owner(archive: zipfile.ZipFile) -> str | None:
     name = next((name for name in archive.namelist() if _MANIFEST.fullmatch(name)), None)
     try:
-        return "@" + _read(archive, name)["userInfo"]["userName"] if name else None
+        handle = _read(archive, name)["userInfo"]["userName"] if name else ""
+        return f"@{handle}" if _HANDLE.fullmatch(handle) else None
     except (BadFile, LookupError, TypeError):
         return None  # the name is a courtesy; the posts are what matters
 
