@@ -53,7 +53,11 @@ def test_the_folder_holds_half_precision_weights_and_the_whole_story(folder: Pat
     assert story["posts"]["kept"] == 658
     assert story["held_out"]["bits_per_character_before"] > 0
     assert {"sources", "settings", "versions", "date", "model"} <= story.keys()
-    assert sorted(path.name for path in (folder / "private").iterdir()) == ["held_out.jsonl", "training.jsonl"]
+    assert sorted(path.name for path in (folder / "private").iterdir()) == [
+        "held_out.jsonl",
+        "training.jsonl",
+        "validation.jsonl",
+    ]
 
 
 def test_the_plain_pipeline_of_transformers_opens_it_and_writes_a_post_that_stops(folder: Path) -> None:
@@ -126,6 +130,68 @@ def test_an_output_folder_that_holds_something_else_is_refused_and_left_alone(tm
     with pytest.raises(BadBot, match="No bot can be written"):
         check_output_folder(tmp_path / "file" / "bot")
     assert (tmp_path / "photos" / "cat.jpg").read_text() == "meow"
+
+
+def test_a_bot_with_a_strangers_file_in_it_is_not_replaced(folder: Path) -> None:
+    (folder / "notes.txt").write_text("precious")
+    with pytest.raises(BadBot, match="notes.txt"):
+        check_output_folder(folder)
+
+
+def test_a_folder_that_only_looks_like_a_bot_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "bot.json").write_text('{"token": 1}')
+    with pytest.raises(BadBot):
+        check_output_folder(tmp_path)
+
+
+def test_a_link_to_a_folder_stays_a_link(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(folder)
+    bot = Bot.load(tmp_path / "link")
+    bot.training = ["replaced"]
+    bot.save(tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    assert Bot.load(folder).training == ["replaced"]
+
+
+def test_private_posts_are_their_owners_alone(folder: Path, tmp_path: Path) -> None:
+    Bot.load(folder).save(tmp_path / "again")
+    assert (tmp_path / "again" / "private").stat().st_mode & 0o077 == 0
+
+
+DAMAGE = [
+    ("bot.json", lambda story: {**story, "held_out": None}),
+    ("bot.json", lambda story: {name: story[name] for name in story if name != "model"}),
+    ("config.json", lambda config: {**config, "num_hidden_layers": 3}),
+    ("config.json", lambda config: {**config, "hidden_size": 64}),
+    ("config.json", lambda config: {**config, "num_attention_heads": 0}),
+    ("config.json", lambda config: []),
+    ("tokenizer_config.json", lambda config: []),
+    ("tokenizer.json", lambda tokenizer: {**tokenizer, "model": 5}),
+]
+
+
+@pytest.mark.parametrize(("name", "change"), DAMAGE, ids=[f"{row[0]} {n}" for n, row in enumerate(DAMAGE)])
+def test_a_file_that_says_something_else_gets_a_sentence_and_no_random_weights(folder: Path, name: str, change) -> None:
+    content = json.loads((folder / name).read_text("utf-8"))
+    (folder / name).write_text(json.dumps(change(content)))
+    with pytest.raises(BadBot, match="damaged"):
+        Bot.load(folder)
+
+
+def test_a_story_of_a_later_version_is_still_read(folder: Path) -> None:
+    story = json.loads((folder / "bot.json").read_text("utf-8"))
+    (folder / "bot.json").write_text(json.dumps({**story, "a_later_field": 1}))
+    assert Bot.load(folder).story.authors == ["@unit7bakes"]
+
+
+def test_code_in_a_folder_is_never_run(folder: Path, tmp_path: Path) -> None:
+    (folder / "evil.py").write_text(f"open({str(tmp_path / 'sprung')!r}, 'w')\nclass Evil: pass\n")
+    config = json.loads((folder / "config.json").read_text())
+    automatic = {"AutoConfig": "evil.Evil", "AutoModelForCausalLM": "evil.Evil"}
+    (folder / "config.json").write_text(json.dumps({**config, "model_type": "evil", "auto_map": automatic}))
+    with pytest.raises(BadBot, match="damaged"):
+        Bot.load(folder)
+    assert not (tmp_path / "sprung").exists()
 
 
 def test_an_output_folder_that_is_new_empty_or_a_bot_is_fine(folder: Path, tmp_path: Path) -> None:

@@ -25,6 +25,8 @@ MENDED = [
     ("a link in the middle", "look https://t.co/aBc123 at this", "look at this"),
     ("a link on a line of its own", "look at this\n\nhttps://t.co/aBc123", "look at this"),
     ("the bracket around a link is not the link's", "read it (here https://t.co/abc).", "read it (here)."),
+    ("quotation marks around a link alone go too", "read “https://t.co/abc” to me", "read to me"),
+    ("a link in capitals, or without a scheme", "one two HTTPS://X.com/a www.example.com/b three", "one two three"),
     ("a link cut by its network", "one two three https://t.co/ab…", "one two three"),
     ("a link before Japanese, which has no spaces", "これを見てhttps://t.co/abc すごい", "これを見て すごい"),
     ("a picture's link without a scheme", "my cat today pic.twitter.com/XyZ", "my cat today"),
@@ -58,6 +60,7 @@ DROPPED = [
     ("emoji are not words", "🌊 🌊 🌊 🌊", "short"),
     ("punctuation is not words", "? ! … — :", "short"),
     ("nothing but a name", "@other", "short"),
+    ("a book", "chapter and verse " * 2000, "long"),
 ]
 
 

@@ -99,8 +99,8 @@ def test_evaluate_on_another_author_compares_with_the_untrained_model(trained: T
 def test_evaluate_leaves_out_what_the_bot_has_learned(trained: Trained) -> None:
     figures = json.loads(run("evaluate", trained[0], "sample:unit7bakes", "--drafts", 0, "--json").stdout)
     parts = json.loads(trained[1].stdout)["parts"]
-    assert figures["left_out"] == parts["training"]
-    assert figures["posts"] == parts["held_out"] + parts["validation"]
+    assert figures["left_out"] == parts["training"] + parts["validation"]
+    assert figures["posts"] == parts["held_out"]
 
 
 def test_fetch_counts_posts_and_writes_a_file_that_can_be_fetched_again(tmp_path: Path) -> None:
@@ -154,7 +154,12 @@ def test_problems_that_can_be_mended_end_with_status_1_and_one_sentence(tmp_path
         (["train", "sample:unit7bakes", "--out", tmp_path / "cut.jsonl"], "is a file; choose another --out"),
         (["train", "sample:unit7bakes", "--model", tmp_path / "full"], "it lacks a config.json"),
         (["train", "sample:unit7bakes", "sample:unit7bakes"], "given twice"),
+        (["train", "sample:unit7bakes", "--model", "x" * 5000], "There is no model called 'xxx"),
+        (["fetch", "x" * 5000], "is neither a file nor an author"),
+        (["fetch", "~nosuchuser"], "is neither a file nor an author"),
+        (["fetch", "sample:unit7bakes", "--out", tmp_path / "README.md"], "not named .jsonl"),
         (["tweet", tmp_path / "nowhere"], "There is no bot in"),
+        (["tweet", "x" * 5000], "bot"),
         (["evaluate", tmp_path / "full"], "is not a bot"),
     ]
     for arguments, sentence in rows:

@@ -21,6 +21,12 @@ def test_a_copy_is_the_same_text_or_a_run_of_eight_words(text: str, copied: bool
     assert CopyIndex(["something else entirely", POST]).find(text) == (POST if copied else None)
 
 
+def test_eight_signs_of_japanese_are_no_copy_but_sixteen_are() -> None:
+    index = CopyIndex(["昨日は友達と一緒に映画を見に行きました。楽しかったです。"])
+    assert index.find("週末は家族と一緒に山を見に行きました。") is None
+    assert index.find("昨日は友達と一緒に映画を見に行きましたよ") is not None
+
+
 def test_a_short_post_is_copied_only_whole() -> None:
     index = CopyIndex(["Good morning, sea."])
     assert index.find("good MORNING, sea.") == "Good morning, sea."

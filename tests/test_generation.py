@@ -87,6 +87,12 @@ def test_stopping_keeps_what_was_written(bot: Bot) -> None:
     assert 3 <= len(writing.drafts) < 40
 
 
+def test_an_opening_is_rid_of_what_no_post_can_hold(bot: Bot) -> None:
+    drafts = write(bot, "\ufeffa\tb\udcff\r\nc\x07", count=6, settings=SEEDED).drafts
+    assert drafts
+    assert {draft.start for draft in drafts} == {"a b\nc"}
+
+
 @pytest.mark.parametrize("count", [0, -1, 1001])
 def test_a_number_of_drafts_out_of_range_is_refused(bot: Bot, count: int) -> None:
     with pytest.raises(BadSetting, match="from 1 to 1,000"):

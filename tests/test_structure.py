@@ -19,7 +19,8 @@ LAYERS = [
     {"utils.language_model"},
     {"utils.scoring", "utils.bot"},
     {"utils.timelines.__init__", "utils.timelines.files", "utils.timelines.archive", "utils.timelines.samples",
-     "utils.cleaning", "utils.dataset", "utils.models", "utils.training", "utils.generation", "utils.evaluation"},
+     "utils.cleaning", "utils.dataset", "utils.models", "utils.course", "utils.training", "utils.generation",
+     "utils.evaluation"},
     {"utils.pipeline"},
     {"utils.__main__", "utils.__init__"},
 ]  # fmt: skip
@@ -29,6 +30,8 @@ STAGES_MAY_USE = {
     ("utils.cleaning", "utils.timelines"),
     ("utils.dataset", "utils.cleaning"),
     ("utils.training", "utils.dataset"),
+    ("utils.training", "utils.course"),
+    ("utils.course", "utils.dataset"),
     ("utils.evaluation", "utils.cleaning"),
     ("utils.evaluation", "utils.generation"),
     ("utils.timelines.samples", "utils.timelines"),

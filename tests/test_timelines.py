@@ -72,6 +72,27 @@ def test_an_archive_is_read_in_all_its_parts_under_its_owners_name(tmp_path: Pat
     assert timeline.posts[0].created_at == datetime(2026, 3, 6, 13, 2, 5, tzinfo=UTC)
 
 
+def test_a_member_that_is_there_twice_is_read_once(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as zipped:
+        for _ in range(2):
+            zipped.writestr("data/tweets.js", javascript("tweets", TWEETS))
+        zipped.writestr("../data/tweets.js", javascript("tweets", TWEETS))
+    assert len(load(tmp_path / "x.zip").posts) == 2
+
+
+def test_a_name_that_is_no_handle_is_not_taken_for_one(tmp_path: Path) -> None:
+    manifest = "window.__THAR_CONFIG = " + json.dumps({"userInfo": {"userName": "x\n\u001b[2J"}})
+    members = {"data/manifest.js": manifest, "data/tweets.js": javascript("tweets", TWEETS)}
+    assert load(archive(tmp_path / "mine.zip", members)).author == "mine"
+
+
+def test_half_a_character_is_written_and_read_back(tmp_path: Path) -> None:
+    (tmp_path / "odd.jsonl").write_text('{"id": "\\ud800", "text": "half \\ud83d of it"}\n')
+    original = load(tmp_path / "odd.jsonl")
+    write_json_lines(tmp_path / "again.jsonl", [original])
+    assert load(tmp_path / "again.jsonl").posts == original.posts
+
+
 def test_an_archive_in_a_wrapper_folder_without_a_manifest_is_named_after_its_file(tmp_path: Path) -> None:
     timeline = load(archive(tmp_path / "mine.zip", {"archive/data/tweets.js": javascript("tweets", TWEETS)}))
     assert timeline.author == "mine"

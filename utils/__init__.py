@@ -7,6 +7,7 @@ The package in reading order, the order in which the data moves:
     dataset.py      three parts, and batches of tokens   CleanTimelines     -> PostDataset
     models.py       the pre-trained models               a name             -> weights and tokenizer
     training.py     learning within a budget of minutes  model, PostDataset -> a better model
+    course.py       when to validate, what to keep, when training is over
     bot.py          what is kept                         model and story    -> a folder
     generation.py   writing                              a Bot, an opening  -> Drafts
     evaluation.py   the plain truth about a bot          a Bot              -> figures

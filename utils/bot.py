@@ -10,12 +10,13 @@ import copy
 import errno
 import json
 import tempfile
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_origin
 
 from utils import environment
 from utils.atomic import recover, replacing_folder
+from utils.environment import find_path
 from utils.errors import BadBot, ModelUnavailable
 from utils.language_model import LanguageModel, load_folder
 
@@ -25,6 +26,13 @@ if TYPE_CHECKING:
 STORY = "bot.json"
 MODEL_FILES = ("config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
 PRIVATE = "private"
+PARTS = ("training", "validation", "held_out")
+
+TOKENIZER_FILES = ("special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt", "tokenizer.model")
+"""What some tokenizers write besides."""
+
+BOT_FILES = {STORY, PRIVATE, *MODEL_FILES, *TOKENIZER_FILES}
+"""All that a bot's folder may hold; a folder with anything else in it is never replaced."""
 
 LONGEST_POST = 128
 """New tokens after which plain `generate` stops: about twice the longest post that X takes in English."""
@@ -49,6 +57,19 @@ class Story:
     tokens_trained: int
     date: str
 
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> "Story":
+        """A story as `bot.json` holds it; what a later version added is left aside.
+
+        Raises `TypeError` or `LookupError` for a value that is missing or of another kind.
+        """
+        kinds = {field.name: get_origin(field.type) or field.type for field in fields(cls)}
+        for name, kind in kinds.items():
+            if not isinstance(value[name], kind):
+                raise TypeError(f"{name} is {value[name]!r}")
+        float(value["held_out"]["bits_per_character_before"])
+        return cls(**{name: value[name] for name in kinds})
+
     @property
     def voice(self) -> str:
         """Whose voice it is, in words."""
@@ -59,12 +80,14 @@ class Story:
 class Bot:
     """A language model that writes in somebody's voice.
 
-    training, held_out: the posts it learned from and was tested on; None in a bot that was shared.
+    training, validation, held_out: the posts it learned from, that chose its best weights, and that it was
+        tested on; None in a bot that was shared.
     """
 
     language_model: LanguageModel
     story: Story
     training: list[str] | None = field(default=None, repr=False)
+    validation: list[str] | None = field(default=None, repr=False)
     held_out: list[str] | None = field(default=None, repr=False)
 
     def save(self, folder: Path) -> None:
@@ -74,11 +97,11 @@ class Bot:
         where the disk is full or the folder cannot be written.
         """
         try:
-            with replacing_folder(folder.absolute()) as staging:
+            with replacing_folder(folder.expanduser().resolve()) as staging:
                 _save_model(self.language_model, staging)
                 _write_json(staging / STORY, asdict(self.story))
-                (staging / PRIVATE).mkdir()
-                for name in ("training", "held_out"):
+                (staging / PRIVATE).mkdir(mode=0o700)
+                for name in PARTS:
                     lines = (json.dumps({"text": text}, ensure_ascii=False) for text in getattr(self, name) or ())
                     (staging / PRIVATE / f"{name}.jsonl").write_text("".join(line + "\n" for line in lines), "utf-8")
         except OSError as error:
@@ -89,7 +112,7 @@ class Bot:
     @classmethod
     def load(cls, folder: Path, device: "torch.device | None" = None) -> "Bot":
         """Read a bot back. Raises `BadBot` naming what is missing or damaged."""
-        folder = Path(folder).expanduser().absolute()
+        folder = _absolute(folder)
         recover(folder)
         story = _read_story(folder)
         if missing := [name for name in MODEL_FILES if not (folder / name).is_file()]:
@@ -98,19 +121,23 @@ class Bot:
             language_model = load_folder(folder, device or environment.device())
         except ModelUnavailable as error:
             raise BadBot(f"The bot in {folder} is damaged. Train it again. ({error})") from error
-        return cls(language_model, story, _read_posts(folder, "training"), _read_posts(folder, "held_out"))
+        return cls(language_model, story, *(_read_posts(folder, name) for name in PARTS))
 
 
 def check_output_folder(folder: Path) -> None:
     """Raise `BadBot` unless a bot can be written here: a folder that is new, empty or holds a bot."""
-    folder = folder.absolute()
-    if folder.exists() and not folder.is_dir():
-        raise BadBot(f"{folder} is a file; choose another --out, a folder that is new or holds a bot.")
+    folder = _absolute(folder)
     try:
-        if folder.is_dir() and any(folder.iterdir()) and not (folder / STORY).exists():
+        if folder.exists() and not folder.is_dir():
+            raise BadBot(f"{folder} is a file; choose another --out, a folder that is new or holds a bot.")
+        foreign = [path.name for path in folder.iterdir() if path.name not in BOT_FILES] if folder.exists() else []
+        if foreign:
             raise BadBot(
-                f"{folder} holds something that is not a bot, and it stays as it is. Choose another --out folder."
+                f"{folder} holds something that is not a bot ({_some(foreign)}), and it stays as it is. "
+                "Choose another --out folder."
             )
+        if folder.exists() and any(folder.iterdir()):
+            _read_story(folder)  # a bot that is replaced has to be one
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent):
             pass
@@ -118,6 +145,18 @@ def check_output_folder(folder: Path) -> None:
         raise BadBot(
             f"No bot can be written to {folder}: {error.strerror or error}. Choose another --out folder."
         ) from error
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(sorted(names)[:3]) + (" …" if len(names) > 3 else "")
+
+
+def _absolute(folder: Path) -> Path:
+    """The folder that is meant, links followed. Raises `BadBot` for a name that no folder can have."""
+    try:
+        return Path(folder).expanduser().resolve()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise BadBot(f"{str(folder)[:80]} cannot be the name of a bot's folder ({error}). Choose another.") from error
 
 
 def _save_model(language_model: LanguageModel, folder: Path) -> None:
@@ -153,23 +192,23 @@ def _write_json(path: Path, value: Any) -> None:
 
 
 def _read_story(folder: Path) -> Story:
-    if not folder.is_dir():
+    if not find_path(folder):
         near = sorted(path.parent.name for path in folder.parent.glob(f"*/{STORY}"))
         hint = f" There: {', '.join(near)}." if near else " Make one: python -m utils train sample:keeperfinch"
         raise BadBot(f"There is no bot in {folder}.{hint}")
     try:
-        return Story(**json.loads((folder / STORY).read_text("utf-8")))
-    except FileNotFoundError:
+        return Story.from_json(json.loads((folder / STORY).read_text("utf-8")))
+    except (FileNotFoundError, NotADirectoryError):
         raise BadBot(f"{folder} is not a bot: it has no {STORY}.") from None
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, LookupError, RecursionError) as error:
         raise BadBot(f"{folder / STORY} is damaged ({error}). Train the bot again.") from error
 
 
 def _read_posts(folder: Path, name: str) -> list[str] | None:
     path = folder / PRIVATE / f"{name}.jsonl"
     try:
-        return [json.loads(line)["text"] for line in path.read_text("utf-8").splitlines()]
+        return ["" + json.loads(line)["text"] for line in path.read_text("utf-8").split("\n") if line]
     except FileNotFoundError:
         return None  # a shared bot has no private posts
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, LookupError, RecursionError) as error:
         raise BadBot(f"{path} is damaged ({error}). Train the bot again.") from error

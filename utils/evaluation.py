@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from utils import environment
 from utils.bot import Bot
 from utils.cleaning import CleanTimeline
-from utils.copies import fold
+from utils.copies import fold, near_duplicates
 from utils.errors import BadBot, TooFewPosts
 from utils.events import Event, OnEvent, ignore
 from utils.generation import Draft
@@ -54,8 +54,9 @@ def unseen_texts(bot: Bot, timeline: CleanTimeline | None = None) -> tuple[list[
         if not bot.held_out:
             raise BadBot("This bot came without its held-out posts. Name posts to evaluate it on, like a file.")
         return bot.held_out, 0
-    learned = {fold(text) for text in bot.training or ()}
-    texts = [post.text for post in timeline.posts if fold(post.text) not in learned]
+    seen = [*(bot.training or ()), *(bot.validation or ())]
+    repeated = near_duplicates([post.text for post in timeline.posts], seen)
+    texts = [post.text for index, post in enumerate(timeline.posts) if index not in repeated]
     if not texts:
         raise TooFewPosts(
             f"{timeline.author} has no post that this bot has not learned from, so there is nothing to test it on. "

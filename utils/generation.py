@@ -89,7 +89,7 @@ def write(
 
     Raises `BadSetting` for an opening that leaves no room, or a count out of range.
     """
-    opening = opening.strip()
+    opening = _as_posted(opening)
     _check(opening, count)
     began = time.monotonic()
     seed = random.SystemRandom().randrange(2**32) if settings.seed is None else settings.seed
@@ -126,6 +126,16 @@ def _check(opening: str, count: int) -> None:
             f"The opening counts {weighted_length(opening)} characters of the {LIMIT} that a post may have, of which "
             f"{weighted_length(MARK)} belong to the mark of a bot. Shorten it."
         )
+
+
+def _as_posted(opening: str) -> str:
+    """An opening without what no post can hold: control characters, broken ones, white space at its ends."""
+    opening = opening.replace("\r\n", "\n").encode("utf-8", "ignore").decode("utf-8")
+    return "".join(
+        letter if letter == "\n" else " " if unicodedata.category(letter) == "Cc" else letter
+        for letter in opening
+        if letter not in "\ufffd\ufeff\ufffe\uffff"
+    ).strip()
 
 
 def _draft(

@@ -80,7 +80,6 @@ def load_folder(folder: Path, device: "torch.device") -> LanguageModel:
     """Load weights (safetensors only: nothing is ever unpickled) and tokenizer from a local folder."""
     environment.quiet_libraries()
     import torch
-    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     # Half precision on the disk becomes float32 in memory.
@@ -88,12 +87,25 @@ def load_folder(folder: Path, device: "torch.device") -> LanguageModel:
     if device.type == "cpu":
         environment.check_memory(2 * weights, f"loading {folder.name}")
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        network = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=torch.float32, local_files_only=True, use_safetensors=True, attn_implementation="sdpa"
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        network, loading = AutoModelForCausalLM.from_pretrained(
+            folder,
+            dtype=torch.float32,
+            local_files_only=True,
+            use_safetensors=True,
+            trust_remote_code=False,
+            attn_implementation="sdpa",
+            output_loading_info=True,
         )
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
-        reason = str(error).strip().splitlines()[0]
+    except Exception as error:
+        # A folder comes from anywhere, and libraries raise anything over a damaged one; the cause is kept.
+        if environment.is_memory_error(error):
+            raise
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ModelUnavailable(f"No model can be loaded from {folder}: {reason}") from error
+    if loading["missing_keys"] or loading["mismatched_keys"]:
+        raise ModelUnavailable(f"The weights in {folder} do not belong to the model that its config.json describes.")
+    if max(tokenizer.get_vocab().values(), default=0) >= network.get_input_embeddings().num_embeddings:
+        raise ModelUnavailable(f"The tokenizer in {folder} belongs to another model.")
     start, end = start_and_end(tokenizer)
     return LanguageModel(network.to(device).eval(), tokenizer, start, end)

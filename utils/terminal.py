@@ -10,6 +10,7 @@ import signal
 import sys
 import textwrap
 import time
+from contextlib import suppress
 from types import TracebackType
 
 import click
@@ -37,7 +38,7 @@ class Screen:
         self._last_line, self._last_time = "", 0.0
 
     def __enter__(self) -> "Screen":
-        if not self._events and sys.stderr.isatty():
+        if not self._events and sys.stderr and sys.stderr.isatty():
             from rich.console import Console
             from rich.progress import (
                 BarColumn,
@@ -76,6 +77,10 @@ class Screen:
 
     def tell(self, event: Event) -> None:
         """Show an event."""
+        with suppress(BrokenPipeError):  # nobody looks any more; the work goes on
+            self._tell(event)
+
+    def _tell(self, event: Event) -> None:
         if self._events:
             click.echo(json.dumps(event.as_dict(), ensure_ascii=False), err=True)
         elif self._bar:
@@ -85,7 +90,7 @@ class Screen:
 
     def print(self, text: str) -> None:
         """Write to standard output, wrapped at words on a terminal, without tearing the bar."""
-        if sys.stdout.isatty():
+        if sys.stdout and sys.stdout.isatty():
             width = shutil.get_terminal_size().columns
             text = "\n".join(textwrap.fill(line, width, break_on_hyphens=False) for line in text.split("\n"))
         if self._bar:
