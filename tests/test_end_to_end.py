@@ -17,7 +17,7 @@ def run(*arguments: object) -> dict:
     return json.loads(done.stdout)
 
 
-def test_a_minute_of_training_lowers_the_held_out_figure_by_a_tenth_and_the_bot_writes(tmp_path: Path) -> None:
+def test_twenty_steps_of_training_lower_the_held_out_figure_by_a_tenth_and_the_bot_writes(tmp_path: Path) -> None:
     # Twenty steps take about sixty seconds on two cores; counted, so that other work beside them changes nothing.
     report = run("train", "sample:keeperfinch", "--steps", 20, "--out", tmp_path / "bot")
     held_out = report["held_out"]
