@@ -97,7 +97,7 @@ class Bot:
         where the disk is full or the folder cannot be written.
         """
         try:
-            with replacing_folder(folder.expanduser().resolve()) as staging:
+            with replacing_folder(_absolute(folder)) as staging:
                 _save_model(self.language_model, staging)
                 _write_json(staging / STORY, asdict(self.story))
                 (staging / PRIVATE).mkdir(mode=0o700)

@@ -31,6 +31,7 @@ VALIDATION_TIME = 0.03
 only some are looked at. All after the start may take twice that; on a slow machine there are fewer."""
 
 FEWEST_VALIDATION_POSTS = 10
+"""Fewer posts than this say more about themselves than about the model."""
 
 PASSES = 1.5
 """Training ends after so many passes over the posts, if the time has not ended it before; the learning

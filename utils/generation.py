@@ -209,7 +209,7 @@ def _rows(
 
 
 def _may_fit(unfinished: str) -> bool:
-    """Whether a text may still become a post; no letter counts more than 2, so short ones need no counting."""
+    """Whether a text may still become a post; a letter counts 2 at most, so short ones are not counted yet."""
     return 2 * len(unfinished) < LIMIT - weighted_length(MARK) or fits(unfinished)
 
 
