@@ -148,7 +148,7 @@ def test_problems_that_can_be_mended_end_with_status_1_and_one_sentence(tmp_path
     (tmp_path / "full" / "thing").write_text("something else")
     rows = [
         (["train", "sample:nobody"], "There is no sample called 'nobody'"),
-        (["train", tmp_path / "empty.jsonl"], "empty.jsonl is empty"),
+        (["train", tmp_path / "empty.jsonl"], "empty.jsonl holds not a single post"),
         (["train", tmp_path / "cut.jsonl"], "is damaged or cut off: line 1"),
         (["fetch", tmp_path / "not.zip"], "is not a whole zip file"),
         (["train", "sample:unit7bakes", "--out", tmp_path / "full"], "holds something that is not a bot"),

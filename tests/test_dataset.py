@@ -7,7 +7,8 @@ import pytest
 from utils.cleaning import CleanTimeline, clean
 from utils.dataset import build, mixed
 from utils.errors import BadSetting, TooFewPosts
-from utils.timelines import Post, Timeline, load, parse_date
+from utils.timelines import Post, Timeline, load
+from utils.timelines.dates import parse_date
 
 
 def encode(text: str) -> list[int]:

@@ -58,10 +58,13 @@ def test_drafts_are_told_of_as_they_are_finished(bot: Bot) -> None:
 
 
 def test_the_bits_of_a_draft_are_its_score(bot: Bot) -> None:
-    draft = write(bot, count=8, settings=SEEDED).drafts[0]
-    assert draft.bits_per_character == pytest.approx(
-        score(bot.language_model, [draft.text]).bits_per_character, abs=1e-4
-    )
+    apart = []
+    for draft in write(bot, count=9, settings=SEEDED).drafts:
+        apart.append(abs(draft.bits_per_character - score(bot.language_model, [draft.text]).bits_per_character))
+    # bfloat16, where the CPU has it, keeps two to three digits. And now and then a word is sampled in other
+    # pieces than the tokenizer would cut it into, which is less likely.
+    assert sorted(apart)[len(apart) // 2] < 5e-3
+    assert max(apart) < 0.1
 
 
 def test_drafts_that_never_end_are_written_again_then_dropped_and_counted(bot: Bot) -> None:

@@ -10,6 +10,7 @@ import gc
 import json
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ class _Minutes(click.ParamType):
 _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 _events = click.option("--events", is_flag=True, help="Tell the progress as JSON Lines on standard error.")
 _references = click.argument("references", nargs=-1, required=True, metavar="REFERENCE...")
+_apart = click.option("--apart", is_flag=True, help="Each file is an author of its own, not all of them one.")
 _seed_range = click.IntRange(0, 2**32 - 1)
 
 
@@ -53,8 +55,9 @@ def cli() -> None:
     Try:  python -m utils train sample:keeperfinch
           python -m utils tweet bots/keeperfinch
 
-    A REFERENCE is a bundled author (sample:keeperfinch, sample:unit7bakes), an X archive as it was
-    downloaded (.zip), or posts as JSON Lines (.jsonl with "id", "created_at" and "text").
+    A REFERENCE is a bundled author (sample:keeperfinch, sample:unit7bakes); the archive of X, Mastodon or
+    Bluesky as it was downloaded, or its folder; or a file of posts (.csv, .json, .jsonl, .txt). Several
+    files and folders are one author's, unless --apart says otherwise.
     """
 
 
@@ -62,40 +65,50 @@ def cli() -> None:
 @_references
 @click.option("--out", type=click.Path(path_type=Path), help="Write the posts to this file, as JSON Lines.")
 @click.option("--limit", type=click.IntRange(min=1), help="At most so many posts of each author, the newest.")
+@_apart
 @_json
 @_events
-def fetch(references: tuple[str, ...], out: Path | None, limit: int | None, as_json: bool, events: bool) -> None:
+def fetch(
+    references: tuple[str, ...], out: Path | None, limit: int | None, apart: bool, as_json: bool, events: bool
+) -> None:
     """Read posts and say what they are worth.
 
     With --out they are kept in a file, as they are, that every other command reads.
     """
     from utils.cleaning import check_enough, clean
-    from utils.timelines import load, write_json_lines
+    from utils.timelines import authors, load_together, write_json_lines
 
     with Screen(events) as screen:
         screen.tell(Event("stage", "Reading the posts"))
-        timelines = [load(reference).newest(limit) for reference in references]
-        cleaned = [clean(timeline) for timeline in timelines]
+        started = time.monotonic()
+        timelines = [load_together(group, screen.tell).newest(limit) for group in authors(references, apart)]
+        read = time.monotonic()
+        cleaned = [clean(timeline, on_event=screen.tell) for timeline in timelines]
+        seconds = {"read": round(read - started, 2), "clean": round(time.monotonic() - read, 2)}
         try:
             enough, remarks = True, check_enough(cleaned)
         except TooFewPosts as error:
             enough, remarks = False, [str(error)]
         if out:
             write_json_lines(out, timelines)
-    authors = [
+    found = [
         {
             "author": timeline.author,
             "source": timeline.source,
             "posts": timeline.counts(),
             "characters": timeline.characters,
+            "remarks": timeline.remarks,
         }
         for timeline in cleaned
     ]
     if as_json:
-        _print_json({"authors": authors, "enough": enough, "remarks": remarks, "out": str(out) if out else None})
+        _print_json({"authors": found, "enough": enough, "remarks": remarks, "out": str(out) if out else None,
+                     "seconds": seconds})  # fmt: skip
         return
     for timeline in cleaned:
         click.echo(f"{timeline.author}: {timeline.summary()}; {timeline.characters:,} characters")
+        for remark in timeline.remarks:
+            click.echo(f"  {remark}")
     for remark in remarks or ["That is enough to learn from."]:
         click.echo(remark)
     if out:
@@ -122,19 +135,21 @@ def fetch(references: tuple[str, ...], out: Path | None, limit: int | None, as_j
     "--seed", type=_seed_range, default=0, show_default=True, help="Decides the split and the order of the posts."
 )
 @click.option("--track", type=click.Choice(["off"]), default="off", hidden=True)
+@_apart
 @_json
 @_events
-def train(references, minutes, steps, model, out, seed, track, as_json, events) -> None:  # noqa: ANN001
+def train(references, minutes, steps, model, out, seed, track, apart, as_json, events) -> None:  # noqa: ANN001
     """Train a bot on one to three authors.
 
     Ctrl-C ends the training early and keeps the best bot so far; a second Ctrl-C leaves at once.
     """
     from utils import environment
+    from utils.timelines import authors
 
     started = environment.process_start()
     settings = _checked(TrainingSettings, minutes=minutes, steps=steps, model=model, seed=seed)
-    if len(references) > MAXIMUM_AUTHORS:
-        raise click.UsageError(f"At most {MAXIMUM_AUTHORS} authors can be mixed; {len(references)} were given.")
+    if (given := len(authors(references, apart))) > MAXIMUM_AUTHORS:
+        raise click.UsageError(f"At most {MAXIMUM_AUTHORS} authors can be mixed; {given} were given.")
     with Screen(events) as screen, Interrupt(screen) as interrupt:
         from utils.pipeline import make_bot
 
@@ -142,7 +157,7 @@ def train(references, minutes, steps, model, out, seed, track, as_json, events) 
             interrupt.something_to_keep |= event.kind == "loss"
             screen.tell(event)
 
-        _, report = make_bot(references, settings, on_event, out, interrupt.is_set, started)
+        _, report = make_bot(references, settings, on_event, out, interrupt.is_set, started, apart=apart)
     if as_json:
         _print_json(report.as_dict())
         return

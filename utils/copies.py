@@ -34,6 +34,12 @@ def words(text: str) -> list[str]:
     return [piece for piece in _WORD_BOUNDARY.split(text) if any(map(str.isalnum, piece))]
 
 
+def has_words(text: str, count: int) -> bool:
+    """Whether a text has at least `count` of these words; looks no further than it must."""
+    pieces = (piece for piece in _WORD_BOUNDARY.splititer(text) if any(map(str.isalnum, piece)))
+    return all(next(pieces, None) is not None for _ in range(count))
+
+
 def fold(text: str) -> str:
     """The text without differences of case and white space; two posts that fold alike are the same."""
     return " ".join(text.casefold().split())

@@ -21,7 +21,7 @@ from utils.errors import BadSetting, ModelUnavailable
 from utils.events import Event, OnEvent, ignore
 from utils.language_model import LanguageModel
 from utils.settings import MAXIMUM_AUTHORS, CleaningSettings, TrainingSettings, WritingSettings
-from utils.timelines import load
+from utils.timelines import authors, load_together
 
 if TYPE_CHECKING:
     from utils.course import Training
@@ -72,13 +72,22 @@ class Report:
         return asdict(self)
 
 
-def read(references: Sequence[str], cleaning: CleaningSettings = CleaningSettings()) -> list[CleanTimeline]:
-    """Load and clean one to three authors. Raises a `UserError` for a bad reference or too many."""
-    if not 1 <= len(references) <= MAXIMUM_AUTHORS:
-        raise BadSetting(f"Between 1 and {MAXIMUM_AUTHORS} authors can be mixed; {len(references)} were given.")
+def read(
+    references: Sequence[str],
+    cleaning: CleaningSettings = CleaningSettings(),
+    apart: bool = False,
+    on_event: OnEvent = ignore,
+) -> list[CleanTimeline]:
+    """Load and clean one to three authors. Raises a `UserError` for a bad reference or too many.
+
+    Files and folders given at once are one author's, unless they are to be kept `apart`.
+    """
     if len({str(reference).strip() for reference in references}) < len(references):
-        raise BadSetting("The same author was given twice; name each one once.")
-    return [clean(load(reference), cleaning) for reference in references]
+        raise BadSetting("The same posts were given twice; name each author and each file once.")
+    groups = authors(references, apart)
+    if not 1 <= len(groups) <= MAXIMUM_AUTHORS:
+        raise BadSetting(f"Between 1 and {MAXIMUM_AUTHORS} authors can be mixed; {len(groups)} were given.")
+    return [clean(load_together(group, on_event), cleaning, on_event) for group in groups]
 
 
 def default_folder(timelines: Sequence[CleanTimeline]) -> Path:
@@ -95,12 +104,14 @@ def make_bot(
     should_stop: Callable[[], bool] = lambda: False,
     started: float | None = None,
     cleaning: CleaningSettings = CleaningSettings(),
+    apart: bool = False,
 ) -> tuple[Bot, Report]:
     """Make a bot within the budget of minutes, and save it.
 
     started: the moment of `time.monotonic` from which the budget counts; now, unless given. A first
         download of the model does not count.
     should_stop: asked during training; True ends it, and the best bot so far is kept.
+    apart: each file is an author of its own; else all files are one author's.
     Raises a `UserError` for whatever the user can mend, before any time is spent on training.
     """
     clock = _Clock(time.monotonic() if started is None else started)
@@ -111,9 +122,11 @@ def make_bot(
         on_event(Event("warning", sentence))
 
     on_event(Event("stage", "Reading the posts"))
-    timelines = read(references, cleaning)
+    timelines = read(references, cleaning, apart, on_event)
     for timeline in timelines:
         on_event(Event("stage", f"{timeline.author}: {timeline.summary()}", data={"posts": timeline.counts()}))
+        for remark in timeline.remarks:
+            on_event(Event("stage", remark))
     for sentence in check_enough(timelines):
         warn(sentence)
     folder = (out or default_folder(timelines)).expanduser()

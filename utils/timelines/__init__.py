@@ -1,26 +1,36 @@
 """Where posts come from: one module a source, each with one function that returns a Timeline.
 
 In: a reference, the one string that a user types or the path of a file. Out: a `Timeline`, the posts
-of one author as the source holds them. Knows nothing about cleaning: reposts, links and HTML escapes
-are still there.
+of one author as their readers saw them: escapes and markup of the source are undone. Knows nothing about
+cleaning: reposts as `RT @…`, links and @names are still there.
 """
 
 import difflib
 import json
 import re
 import tempfile
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 
 from utils.environment import find_path
-from utils.errors import BadFile, BadReference
+from utils.errors import BadFile, BadReference, UserError
+from utils.events import OnEvent, ignore
+from utils.timelines.containers import opened
+from utils.timelines.dates import is_plausible, latest_plausible
+
+MAXIMUM_POSTS = 1_000_000
+"""More than nearly anybody has written; a file with more is something else, or made to fill the memory."""
+
+MOST_FILES = 1000
+"""Files of one folder that are read as one author's."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Post:
-    """One post as its network hands it out. `created_at` is in UTC, or None where the source has no date."""
+    """One post as its readers saw it. `created_at` is in UTC, or None where the source has no date."""
 
     id: str
     created_at: datetime | None
@@ -33,17 +43,64 @@ class Timeline:
 
     author: "@handle" where the source names one, else a name made from the file's.
     source: where the posts came from, in words that a person understands.
+    left_out: posts that the source held and that are not among these, a count for each of the reasons
+        that cleaning counts too, like "edited" and "unreadable".
+    remarks: what a reader of the source should know, a sentence each.
     """
 
     author: str
     source: str
     posts: tuple[Post, ...]
+    left_out: dict[str, int] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
     def newest(self, limit: int | None) -> "Timeline":
         """The same timeline with at most `limit` posts, the newest; posts without a date count as oldest."""
         if limit is None or len(self.posts) <= limit:
             return self
         return replace(self, posts=tuple(sorted(self.posts, key=oldest_first)[-limit:]))
+
+
+class Collector:
+    """Posts while they are read. What is no post is counted instead, and no more are taken than are bearable."""
+
+    def __init__(self) -> None:
+        self.posts: list[Post] = []
+        self.left_out: Counter[str] = Counter()
+        self._implausible, self._latest = 0, latest_plausible()
+
+    def add(self, number: object, created_at: datetime | None, text: object) -> bool:
+        """Take one post, and say whether it was taken: what has no text, or has lost some of it, is not.
+
+        number: its id; without one it is numbered. Raises `BadFile` for more than `MAXIMUM_POSTS`.
+        """
+        if not isinstance(text, str) or "\ufffd" in text:
+            self.left_out["unreadable"] += 1
+            return False
+        if len(self.posts) == MAXIMUM_POSTS:
+            raise BadFile(f"There are more than {MAXIMUM_POSTS:,} posts. Give a file of one person's posts.")
+        if created_at and not is_plausible(created_at, self._latest):
+            self._implausible += 1
+            created_at = None
+        is_id = isinstance(number, str | int) and not isinstance(number, bool) and str(number).strip()
+        self.posts.append(Post(str(number) if is_id else str(len(self.posts) + 1), created_at, text))
+        return True
+
+    def finished(self, author: str, source: str, remarks: Iterable[str] = ()) -> Timeline:
+        """The timeline of what was taken. Raises `BadFile` where not one post was read."""
+        if not self.posts and not self.left_out:
+            raise BadFile(f"{source} holds not a single post. Was another file meant?")
+        if not self.posts and self.left_out.keys() == {"unreadable"}:
+            raise BadFile(
+                f"{source} holds nothing with the text of a post (entries without one: "
+                f"{self.left_out['unreadable']:,}). Was another file meant?"
+            )
+        remarks = list(remarks)
+        if self._implausible:
+            remarks.append(
+                f"{self._implausible:,} posts have dates in the future, or in 1970 or before; they count as undated."
+            )
+        return Timeline(author, source, tuple(self.posts), dict(self.left_out), tuple(remarks))
 
 
 def oldest_first(post: Post) -> tuple[bool, float]:
@@ -77,17 +134,48 @@ def _as_json(post: Post) -> str:
     return json.dumps(entry) if any("\ud800" <= letter <= "\udfff" for letter in line) else line
 
 
-WHAT_IS_READ = "an X archive (.zip) or posts as JSON Lines (.jsonl)"
+WHAT_IS_READ = (
+    "the archive of X, Mastodon or Bluesky as downloaded, its folder, or a file of posts (.csv, .json, .jsonl, .txt)"
+)
+
+_PLAIN = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".txt")
+
+OTHER_DOWNLOADS = {
+    "your_instagram_activity": "Instagram",
+    "your_facebook_activity": "Facebook",
+    "Takeout": "Google",
+    "Reddit": "Reddit",
+}
+"""What the folders are called in the downloads of networks that are not read here."""
 
 
-def load(reference: str | Path) -> Timeline:
+def authors(references: Sequence[str | Path], apart: bool = False) -> list[list[str | Path]]:
+    """The references in groups, a group an author: files and folders given at once are one author's.
+
+    apart: every reference is an author of its own.
+    """
+    if apart:
+        return [[reference] for reference in references]
+    groups: list[list[str | Path]] = []
+    files: list[str | Path] = []
+    for reference in references:
+        if find_path(str(reference).strip()):
+            if not files:
+                groups.append(files)
+            files.append(reference)
+        else:
+            groups.append([reference])
+    return groups
+
+
+def load(reference: str | Path, on_event: OnEvent = ignore) -> Timeline:
     """Find out which source is meant and read the posts there. An existing path always wins.
 
     Raises `BadReference` where no author can be found, `BadFile` where the file is no good.
     """
     text = str(reference).strip()
     if text and (path := find_path(text)):
-        return _load_file(path)
+        return _load_file(path, on_event)
     if text.startswith("sample:"):
         from utils.timelines import samples
 
@@ -95,18 +183,87 @@ def load(reference: str | Path) -> Timeline:
     raise BadReference(_why_not(text))
 
 
-def _load_file(path: Path) -> Timeline:
-    if path.is_dir():
-        raise BadReference(f"{path} is a folder; what is read is a file: {WHAT_IS_READ}.")
-    if path.suffix.lower() == ".zip":
-        from utils.timelines import archive
+def load_together(references: Sequence[str | Path], on_event: OnEvent = ignore) -> Timeline:
+    """The posts of several references as those of one author. Raises like `load`."""
+    return _together([load(reference, on_event) for reference in references])
 
-        return archive.load(path)
-    if path.suffix.lower() == ".jsonl":
+
+def _together(timelines: Sequence[Timeline]) -> Timeline:
+    """One timeline of several. It is named after the handles that the sources know, or else after the files."""
+    if len(timelines) == 1:
+        return timelines[0]
+    names = list(dict.fromkeys(timeline.author for timeline in timelines))
+    names = [name for name in names if name.startswith("@")] or names
+    left_out: Counter[str] = Counter()
+    for timeline in timelines:
+        left_out.update(timeline.left_out)
+    return Timeline(
+        author=names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more",
+        source=" and ".join(timeline.source for timeline in timelines[:3])
+        + (f" and {len(timelines) - 3} more" if len(timelines) > 3 else ""),
+        posts=tuple(post for timeline in timelines for post in timeline.posts),
+        left_out=dict(left_out),
+        remarks=tuple(dict.fromkeys(remark for timeline in timelines for remark in timeline.remarks)),
+    )
+
+
+def _load_file(path: Path, on_event: OnEvent) -> Timeline:
+    suffix = path.suffix.lower()
+    if path.is_dir() or suffix in (".zip", ".js"):
+        return _load_container(path, on_event)
+    if suffix in _PLAIN:
         from utils.timelines import files
 
-        return files.load(path)
+        return files.load(path, on_event)
+    if suffix == ".car":
+        from utils.timelines import exports
+
+        return exports.load_bluesky(path, on_event)
     raise BadReference(f"{path.name} is not a kind of file that is read here; that is {WHAT_IS_READ}.")
+
+
+def _load_container(path: Path, on_event: OnEvent) -> Timeline:
+    from utils.timelines import archive, exports
+
+    with opened(path, on_event) as container:
+        if archive.is_archive(container) or path.suffix.lower() == ".js":
+            return archive.read(container)
+        if outbox := exports.outbox_in(container):
+            return exports.read_mastodon(container, outbox)
+        names = container.names
+    if path.is_dir():
+        return _load_folder(path, on_event)
+    if inner := next((name for name in names if name.lower().endswith(".zip")), None):
+        raise BadFile(f"{path.name} holds another zip, {inner}. Unpack it, and give the inner one.")
+    networks = (network for folder, network in OTHER_DOWNLOADS.items() if any(folder in name for name in names))
+    found = f"this looks like a download from {network}" if (network := next(networks, None)) else "this has neither"
+    raise BadFile(
+        f"{path.name} holds no posts: an X archive has a file data/tweets.js, one of Mastodon an outbox.json, "
+        f"and {found}. Was another download meant?"
+    )
+
+
+def _load_folder(path: Path, on_event: OnEvent) -> Timeline:
+    """All files of posts that lie in a folder, as one author's."""
+    inside = sorted(
+        file
+        for file in path.iterdir()
+        if file.is_file() and file.suffix.lower() in (*_PLAIN, ".zip", ".car") and not file.name.startswith(".")
+    )
+    if not inside:
+        raise BadReference(f"{path} is a folder without posts; what is read is {WHAT_IS_READ}.")
+    if len(inside) > MOST_FILES:
+        raise BadReference(f"{path} holds {len(inside):,} files; at most {MOST_FILES:,} are read as one author's.")
+    timelines, problems = [], []
+    for file in inside:
+        try:
+            timelines.append(_load_file(file, on_event))
+        except UserError as error:
+            problems.append(error)
+    if not timelines:
+        raise problems[0]
+    together = replace(_together(timelines), source=f"folder {path.resolve().name}")
+    return replace(together, remarks=(*together.remarks, *(f"Left out: {problem}" for problem in problems)))
 
 
 def _why_not(text: str) -> str:
@@ -125,24 +282,3 @@ def _why_not(text: str) -> str:
     close = difflib.get_close_matches(text.lower(), samples.NAMES, n=1)
     hint = f"Did you mean sample:{close[0]}?" if close else f"Expected {WHAT_IS_READ}, or {samples.choices()}."
     return f"'{text}' is neither a file nor an author that is known here. {hint}"
-
-
-_X_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_X_DATE = re.compile(r"\w{3} (\w{3}) (\d\d) (\d\d):(\d\d):(\d\d) \+0000 (\d{4})")
-
-
-def parse_date(value: object) -> datetime | None:
-    """A date as networks write it, in UTC: ISO 8601, or X's `Fri Mar 06 13:02:05 +0000 2026`.
-
-    Anything else is None: a post whose date cannot be read is still a post.
-    """
-    if not isinstance(value, str):
-        return None
-    try:
-        if match := _X_DATE.fullmatch(value):
-            month, *numbers, year = match.groups()
-            return datetime(int(year), _X_MONTHS.index(month) + 1, *map(int, numbers), tzinfo=UTC)
-        date = datetime.fromisoformat(value)
-        return date.astimezone(UTC) if date.tzinfo else date.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        return None

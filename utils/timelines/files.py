@@ -1,44 +1,203 @@
-"""Posts from a plain file.
+"""Posts from a plain file, whatever wrote it.
 
-In: the path of a `.jsonl` file, an object `{"id", "created_at", "text"}` a line. Out: a Timeline named
-after the file. Only `text` is needed; an id that is missing is the line's number, a date that is missing
-is None. Knows nothing about archives, which are several files in one.
+In: the path of a `.csv`, `.tsv`, `.json`, `.jsonl` or `.txt` file. Out: a Timeline, named after its
+author where all of it is by one, else after the file; its remarks say which columns were taken for what.
+Knows nothing about archives, which are several files in one.
 """
 
+import csv
+import io
 import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from utils.errors import BadFile
-from utils.timelines import Post, Timeline, parse_date
+from utils.events import OnEvent, ignore
+from utils.timelines import Collector, Timeline, archive, exports, fields, json_values, tables
+from utils.timelines.containers import Container, opened
+from utils.timelines.dates import parse_dates
+from utils.timelines.encodings import encoding_of, mend
+from utils.timelines.fields import Entry
+from utils.timelines.markup import unescape_if_escaped
+
+LISTS = ("tweets", "posts", "statuses", "data", "items", "results", "entries", "feed", "records", "toots", "messages")
+"""The names under which tools keep the list of posts in an object."""
+
+LINES_A_BLOCK = 8
+"""Blocks between blank lines are posts if they are shorter than this on average; a file of a post a line
+has a blank line here and there."""
 
 
-def load(path: Path) -> Timeline:
-    """Read a file of JSON Lines in UTF-8. Raises `BadFile`, which names the line at fault."""
-    posts = []
+def load(path: Path, on_event: OnEvent = ignore) -> Timeline:
+    """Read a file by what its name ends in. Raises `BadFile`, which says what is wrong, and where."""
+    read = {".csv": _read_table, ".tsv": _read_table, ".json": _read_json, ".txt": _read_text}
+    with opened(path, on_event) as container:
+        return read.get(path.suffix.lower(), _read_json_lines)(container)
+
+
+def _read_table(container: Container) -> Timeline:
+    with container.open(container.path.name) as stream:
+        table = tables.rows(stream, encoding_of(container.path))
+        try:
+            header = [name.strip() for name in next(table, [])]
+            columns = tuple(fields.find(header, wanted) for wanted in (fields.TEXT, fields.DATE, fields.ID))
+            if columns[0] is None:
+                raise BadFile(_no_text_column(container.name, header))
+            by = fields.find(header, fields.AUTHOR)
+            text, date, number, author = (header.index(name) if name else None for name in (*columns, by))
+
+            def cell(row: list[str], column: int | None) -> str | None:
+                return row[column] if column is not None and column < len(row) else None
+
+            entries = [
+                Entry(cell(row, number), cell(row, date), cell(row, text), fields.handle(cell(row, author)))
+                for row in table
+            ]
+        except csv.Error as error:
+            raise BadFile(f"{container.name} is damaged: {error}. Save or download it again.") from None
+    return _timeline(container, entries, _took("column", columns))
+
+
+def _no_text_column(name: str, header: list[str]) -> str:
+    if not header:
+        return f"{name} is empty; expected a table whose first row names a column “text”."
+    there = ", ".join(f"“{column[:30]}”" for column in header[:8])
+    return (
+        f"{name} has no column for the text of posts: its first row is {there}. "
+        "Give the column with the posts the name “text”."
+    )
+
+
+def _read_json(container: Container) -> Timeline:
+    content = _utf8(container)
+    with content() as stream:
+        first = json_values.starts_with(stream)
+    if first == "[":
+        with content() as stream:
+            return _from_entries(container, json_values.entries(stream, container.name))
+    with content() as stream:
+        line = stream.readline()
+        if first == "{" and stream.peek(1) and _is_object(line):
+            return _read_json_lines(container)
+    with content() as stream:
+        value = json_values.whole(stream, container.name)
+    if not isinstance(value, dict):
+        raise BadFile(f"{container.name} holds no posts: expected a list of them, or an object with one.")
+    if exports.is_outbox(value):
+        return exports.from_outbox(value, None, container.path.stem, container.name)
+    if isinstance(value.get("tweets"), list) and ("account" in value or "profile" in value):
+        notes = value.get("note-tweet")
+        notes = notes if isinstance(notes, list) else []
+        return archive.from_lists(value["tweets"], notes, _owner(value, container), container.name)
+    return _from_entries(container, _list_in(value, container.name))
+
+
+def _utf8(container: Container) -> Any:
+    """A function that opens the file as a stream of bytes in UTF-8, whatever its encoding."""
+    name, encoding = container.path.name, encoding_of(container.path)
+    if encoding.startswith("utf-8"):
+        return lambda: container.open(name)
+    with container.open(name) as stream:
+        content = stream.read().decode(encoding, "replace").encode("utf-8", "replace")
+    return lambda: io.BufferedReader(io.BytesIO(content))
+
+
+def _is_object(line: bytes) -> bool:
     try:
-        with open(path, encoding="utf-8-sig") as lines:
-            for number, line in enumerate(lines, 1):
-                if line.strip():
-                    posts.append(_post(line, number, path.name))
-    except UnicodeDecodeError:
-        raise BadFile(f"{path.name} is not text in UTF-8; save it in that encoding and try again.") from None
-    except OSError as error:
-        raise BadFile(f"{path} cannot be read: {error.strerror}.") from error
-    if not posts:
-        raise BadFile(f'{path.name} is empty; expected lines like {{"text": "…"}}, one post each.')
-    return Timeline(author=path.stem, source=path.name, posts=tuple(posts))
-
-
-def _post(line: str, number: int, name: str) -> Post:
-    try:
-        entry = json.loads(line)
+        return isinstance(json.loads(line), dict)
     except (ValueError, RecursionError):
-        raise BadFile(
-            f"{name} is damaged or cut off: line {number} is not a whole JSON object. Save or download the file again."
-        ) from None
-    if not isinstance(entry, dict) or not isinstance(entry.get("text"), str):
-        raise BadFile(
-            f'{name} is not a file of posts: line {number} has no "text"; '
-            'expected lines like {"id": "1", "created_at": "2026-03-06T13:02:05Z", "text": "…"}.'
-        )
-    return Post(str(entry.get("id") or number), parse_date(entry.get("created_at")), entry["text"])
+        return False
+
+
+def _owner(value: dict, container: Container) -> str:
+    """The handle in the Community Archive's file a user."""
+    try:
+        return fields.handle(value["account"][0]["account"]["username"]) or container.path.stem
+    except (LookupError, TypeError):
+        return container.path.stem
+
+
+def _list_in(value: dict, name: str) -> list:
+    """The list of posts in an object: under a usual name, perhaps one object further down."""
+    for level in (value, *(inner for inner in value.values() if isinstance(inner, dict))):
+        folded = fields.find([key for key, inner in level.items() if isinstance(inner, list)], LISTS)
+        if folded:
+            return level[folded]
+    there = ", ".join(f"“{str(key)[:30]}”" for key in list(value)[:8])
+    raise BadFile(
+        f"{name} holds no list of posts under a usual name: it has {there or 'nothing'}. "
+        "Expected a list of posts, or an object with “tweets” or “posts”."
+    )
+
+
+def _read_json_lines(container: Container) -> Timeline:
+    name = container.name
+
+    def values() -> Iterator[Any]:
+        with container.open(container.path.name) as stream:
+            lines = io.TextIOWrapper(stream, encoding_of(container.path), errors="replace")
+            for number, line in enumerate(lines, 1):
+                if line.strip("\ufeff \t\r\n"):
+                    try:
+                        yield json.loads(line.lstrip("\ufeff"))
+                    except (ValueError, RecursionError):
+                        raise BadFile(
+                            f"{name} is damaged or cut off: line {number} is not a whole JSON object. "
+                            "Save or download the file again."
+                        ) from None
+
+    return _from_entries(container, values())
+
+
+def _from_entries(container: Container, values: Iterable[Any]) -> Timeline:
+    entries = [fields.read(value) for value in values]
+    used = Counter(entry.names for entry in entries).most_common(1)
+    names = used[0][0] if used else (None, None, None)
+    return _timeline(container, entries, [] if names == ("text", "created_at", "id") else _took("field", names))
+
+
+def _read_text(container: Container) -> Timeline:
+    with container.open(container.path.name) as stream:
+        text = io.TextIOWrapper(stream, encoding_of(container.path), errors="replace").read().lstrip("\ufeff")
+    lines = [line.strip() for line in text.split("\n")]
+    blocks: list[list[str]] = [[]]
+    for line in lines:
+        if line:
+            blocks[-1].append(line)
+        elif blocks[-1]:
+            blocks.append([])
+    blocks = [block for block in blocks if block]
+    written = sum(map(len, blocks))
+    if len(blocks) > 2 and written > len(blocks) and written <= LINES_A_BLOCK * len(blocks):
+        posts, how = ["\n".join(block) for block in blocks], "each block between blank lines"
+    else:
+        posts, how = [line for line in lines if line], "each line"
+    return _timeline(container, [Entry(text=post) for post in posts], [f"Took {how} of {container.name} for a post."])
+
+
+def _took(kind: str, names: Iterable[str | None]) -> list[str]:
+    """A sentence that says which columns or fields were taken for what."""
+    parts = [f"“{name}” for the {what}" for what, name in zip(("text", "date", "id"), names, strict=True) if name]
+    return [f"Took the {kind} {', '.join(parts)}."] if parts else []
+
+
+def _timeline(container: Container, entries: list[Entry], remarks: list[str]) -> Timeline:
+    """The entries as posts: mended, unescaped, dated. Raises `BadFile` where not one has a text."""
+    posts = Collector()
+    for entry in entries:
+        if entry.reason or not isinstance(entry.text, str):
+            posts.left_out[entry.reason or "unreadable"] += 1
+    entries = [entry for entry in entries if isinstance(entry.text, str) and not entry.reason]
+    texts = unescape_if_escaped([text or "\ufffd" for text in mend([entry.text for entry in entries])])
+    dates, order = parse_dates([entry.date for entry in entries])
+    for number, (entry, date, text) in enumerate(zip(entries, dates, texts, strict=True), 1):
+        posts.add(fields.short_id(entry.id) or number, date, text)
+    if order:
+        remarks = [*remarks, f"Dates like 3/4/2020 were read {order}."]
+    authors = Counter(entry.author for entry in entries if entry.author)
+    if len(authors) > 1:
+        remarks = [*remarks, f"{container.name} has posts of {len(authors):,} people; they are taken as one author."]
+    author = next(iter(authors)) if len(authors) == 1 else container.path.stem
+    return posts.finished(author, container.name, remarks)

@@ -1,0 +1,228 @@
+"""Plain files of posts, whatever tool wrote them."""
+
+import csv
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from archives import POST, note
+from hypothesis import given
+from hypothesis import strategies as st
+
+from utils.cleaning import clean
+from utils.errors import BadFile, UserError
+from utils.timelines import load
+
+
+def texts(path: Path) -> list[str]:
+    return [post.text for post in load(path).posts]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+@pytest.mark.parametrize(
+    "columns", [("id", "created_at", "text"), ("Tweet ID", "Date", "Tweet"), ("url", "Posted At", "CONTENT")]
+)
+def test_a_table_says_which_columns_it_took(tmp_path: Path, delimiter: str, columns: tuple) -> None:
+    with open(tmp_path / "posts.csv", "w", newline="") as file:
+        writer = csv.writer(file, delimiter=delimiter)
+        writer.writerow([columns[0], "likes", columns[1], columns[2]])
+        writer.writerow(["https://x.com/a/status/77", "3", "2026-03-06T13:02:05Z", 'one, "two"; three\r\nfour\tfive'])
+        writer.writerow(["8", "3", "", "more"])
+    timeline = load(tmp_path / "posts.csv")
+    assert [post.text for post in timeline.posts] == ['one, "two"; three\r\nfour\tfive', "more"]
+    assert [post.id for post in timeline.posts] == ["77", "8"]
+    assert timeline.posts[0].created_at == datetime(2026, 3, 6, 13, 2, 5, tzinfo=UTC)
+    assert timeline.remarks == (
+        f"Took the column “{columns[2]}” for the text, “{columns[1]}” for the date, “{columns[0]}” for the id.",
+    )
+
+
+def test_a_table_is_named_after_its_one_author_and_dates_with_slashes_are_remarked(tmp_path: Path) -> None:
+    (tmp_path / "posts.csv").write_text("created_at,text,user\n10/16/17 22:59,one,finch\n10/2/17 12:41,two,finch\n")
+    timeline = load(tmp_path / "posts.csv")
+    assert timeline.author == "@finch"
+    assert timeline.remarks[1:] == ("Dates like 3/4/2020 were read month first.",)
+
+
+def test_posts_of_several_people_are_remarked(tmp_path: Path) -> None:
+    (tmp_path / "posts.csv").write_text("text,username\none,a\ntwo,b\n")
+    assert load(tmp_path / "posts.csv").author == "posts"
+    assert "has posts of 2 people" in load(tmp_path / "posts.csv").remarks[-1]
+
+
+def test_the_line_that_excel_writes_on_top_is_understood(tmp_path: Path) -> None:
+    (tmp_path / "posts.csv").write_text("sep=;\ntext;id\none, two, three;4\n")
+    assert texts(tmp_path / "posts.csv") == ["one, two, three"]
+
+
+def test_one_column_without_any_delimiter_is_a_table_too(tmp_path: Path) -> None:
+    (tmp_path / "posts.csv").write_text("text\nthe first of them\n\nthe second\n")
+    assert texts(tmp_path / "posts.csv") == ["the first of them", "the second"]
+
+
+def test_rows_that_are_too_short_are_counted(tmp_path: Path) -> None:
+    (tmp_path / "posts.csv").write_text("id,text\n1\n2,here\n")
+    timeline = load(tmp_path / "posts.csv")
+    assert (texts(tmp_path / "posts.csv"), timeline.left_out) == (["here"], {"unreadable": 1})
+
+
+def test_a_post_of_ten_megabytes_and_nul_bytes_are_read(tmp_path: Path) -> None:
+    (tmp_path / "posts.csv").write_text("text\n" + "a" * 10_000_000 + "\nwith \0 inside of it\n")
+    assert clean(load(tmp_path / "posts.csv")).counts()["long"] == 1
+    assert clean(load(tmp_path / "posts.csv")).posts[0].text == "with inside of it"
+
+
+JSON = [
+    ("a list of texts", ["one", "two"]),
+    ("a list of objects", [{"text": "one", "id": 1}, {"text": "two", "id": 2}]),
+    ("under tweets", {"count": 2, "tweets": [{"full_text": "one"}, {"full_text": "two"}]}),
+    ("under data, as X's interface gives it", {"data": [{"id": "1", "text": "one"}, {"text": "two"}], "meta": {}}),
+    ("one object further down", {"user": {"name": "x"}, "timeline": {"posts": [{"body": "one"}, {"body": "two"}]}}),
+    ("wrapped one by one", [{"tweet": {"full_text": "one"}}, {"tweet": {"full_text": "two"}}]),
+    ("as Bluesky gives it", {"feed": [
+        {"post": {"uri": "at://1", "record": {"text": "one", "createdAt": "2026-03-06T13:02:05Z"}}},
+        {"post": {"uri": "at://2", "record": {"text": "two"}}},
+    ]}),
+    ("as Mastodon gives it", [{"content": "<p>one</p>", "reblog": None}, {"content": "<p>two</p>"}]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", [row[1] for row in JSON], ids=[row[0] for row in JSON])
+@pytest.mark.parametrize("indent", [None, 2])
+def test_json_in_the_wrappers_of_usual_tools_is_read(tmp_path: Path, value: object, indent: int | None) -> None:
+    (tmp_path / "posts.json").write_text(json.dumps(value, indent=indent))
+    assert texts(tmp_path / "posts.json") == ["one", "two"]
+
+
+def test_json_lines_under_the_name_of_json_are_read(tmp_path: Path) -> None:
+    (tmp_path / "posts.json").write_text('{"text": "one"}\n{"text": "two"}\n')
+    assert texts(tmp_path / "posts.json") == ["one", "two"]
+
+
+def test_boosts_and_reposts_of_other_networks_are_counted(tmp_path: Path) -> None:
+    entries = [
+        {"content": "", "reblog": {"content": "<p>theirs</p>"}},
+        {"post": {"record": {"text": "theirs"}}, "reason": {"$type": "app.bsky.feed.defs#reasonRepost"}},
+        {"content": "<p>mine<br>alone</p><p>AT&amp;T</p>"},
+    ]
+    (tmp_path / "posts.json").write_text(json.dumps(entries))
+    timeline = load(tmp_path / "posts.json")
+    assert (texts(tmp_path / "posts.json"), timeline.left_out) == (["mine\nalone\n\nAT&T"], {"reposts": 2})
+
+
+def test_the_community_archives_file_is_read_like_an_archive(tmp_path: Path) -> None:
+    cut = {**POST, "full_text": "The lamp and I have talked it over, and… https://t.co/abc"}
+    value = {
+        "account": [{"account": {"username": "someone", "email": "secret"}}],
+        "tweets": [{"tweet": cut}, {"tweet": {"id_str": "3", "full_text": "salt &amp; pepper"}}],
+        "note-tweet": [note("The lamp and I have talked it over, and we agree.", "2026-03-06T13:02:05.000Z")],
+        "like": [{"like": {"fullText": "somebody else's"}}],
+    }
+    (tmp_path / "archive.json").write_text(json.dumps(value))
+    timeline = load(tmp_path / "archive.json")
+    assert timeline.author == "@someone"
+    assert [post.text for post in timeline.posts] == [
+        "The lamp and I have talked it over, and we agree.",
+        "salt & pepper",
+    ]
+
+
+TEXT_FILES = [
+    ("a post a line", "one of them\ntwo of them\nthree of them\n", "each line", 3),
+    ("with an empty line here and there", "one\ntwo\nthree\nfour\n\nfive\nsix\n", "each line", 6),
+    ("a post a line, empty lines between", "one\n\ntwo\n\nthree\n", "each line", 3),
+    ("verses", "one\nand on\n\ntwo\nand on\n\nthree\r\nand on\n", "each block between blank lines", 3),
+]
+
+
+@pytest.mark.parametrize(("content", "how", "count"), [row[1:] for row in TEXT_FILES], ids=[r[0] for r in TEXT_FILES])
+def test_a_text_file_says_what_it_took_for_a_post(tmp_path: Path, content: str, how: str, count: int) -> None:
+    (tmp_path / "posts.txt").write_text(content)
+    timeline = load(tmp_path / "posts.txt")
+    assert len(timeline.posts) == count
+    assert timeline.remarks == (f"Took {how} of posts.txt for a post.",)
+
+
+def test_line_breaks_within_a_block_stay(tmp_path: Path) -> None:
+    (tmp_path / "posts.txt").write_text("one\nand on\n\ntwo\nand on\n\nthree\nand on\n")
+    assert texts(tmp_path / "posts.txt")[0] == "one\nand on"
+
+
+ESCAPES = [
+    ("escaped throughout", ["salt &amp; pepper", "write &amp;lt; for less"], ["salt & pepper", "write &lt; for less"]),
+    ("not escaped", ["R&D <3 and > and <", "write &lt; for <"], ["R&D <3 and > and <", "write &lt; for <"]),
+    ("no escapes at all", ["R&D", "&copy=1"], ["R&D", "&copy=1"]),
+    ("numbers", ["it&#39;s a &#x1F98A;"], ["it's a 🦊"]),
+]
+
+
+@pytest.mark.parametrize(("raw", "read"), [row[1:] for row in ESCAPES], ids=[row[0] for row in ESCAPES])
+def test_escapes_are_undone_once_where_a_file_is_escaped(tmp_path: Path, raw: list[str], read: list[str]) -> None:
+    (tmp_path / "posts.json").write_text(json.dumps(raw))
+    assert texts(tmp_path / "posts.json") == read
+
+
+BAD = [
+    ("empty.csv", b"", "empty.csv is empty"),
+    ("header.csv", b"id,text\n", "not a single post"),
+    ("other.csv", b"a,b\n1,2\n", "no column for the text of posts: its first row is “a”, “b”"),
+    ("empty.json", b"", "empty.json is damaged or cut off"),
+    ("cut.json", b'[{"text": "one"}, {"te', "cut.json is damaged or cut off"),
+    ("number.json", b"5", "number.json holds no posts"),
+    ("nothing.json", b"{}", "no list of posts under a usual name: it has nothing"),
+    ("other.json", b'{"a": 1, "b": []}', "it has “a”, “b”"),
+    ("deep.json", b"[" * 10_000, "deep.json is damaged or cut off"),
+    ("numbers.json", b"[1, 2, 3]", "nothing with the text of a post (entries without one: 3)"),
+    ("blank.txt", b"\n \n", "not a single post"),
+    ("empty.jsonl", b"", "empty.jsonl holds not a single post"),
+    ("cut.jsonl", b'{"text": "one"}\n{"text": "tw', "line 2 is not a whole JSON object"),
+    ("list.jsonl", b"[1, 2]\n", "nothing with the text of a post (entries without one: 1)"),
+    ("number.jsonl", b'{"text": 5}\n', "nothing with the text of a post"),
+    ("deep.jsonl", b"[" * 100_000, "line 1 is not a whole JSON object"),
+    ("binary.csv", bytes(range(256)) * 20, "no column for the text"),
+]
+
+
+@pytest.mark.parametrize(("name", "content", "sentence"), BAD, ids=[row[0] for row in BAD])
+def test_a_bad_file_gets_a_sentence_and_stays_as_it_was(
+    tmp_path: Path, name: str, content: bytes, sentence: str
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(BadFile) as error:
+        load(path)
+    assert sentence in str(error.value)
+    assert path.read_bytes() == content
+
+
+@given(
+    content=st.binary(max_size=300) | st.text(max_size=300).map(str.encode),
+    kind=st.sampled_from(["csv", "json", "jsonl", "txt", "tsv"]),
+)
+def test_any_bytes_give_posts_or_a_sentence(tmp_path_factory, content: bytes, kind: str) -> None:
+    path = tmp_path_factory.getbasetemp() / f"hypothesis.{kind}"
+    path.write_bytes(content)
+    try:
+        counts = clean(load(path)).counts()
+    except UserError:
+        return
+    assert counts["fetched"] == sum(counts.values()) - counts["fetched"] > 0
+
+
+@given(
+    st.lists(
+        st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\ufffd"), min_size=1),
+        min_size=1,
+        max_size=8,
+    )
+)
+def test_a_table_holds_as_many_posts_as_it_has_rows(tmp_path_factory, posts: list[str]) -> None:
+    path = tmp_path_factory.getbasetemp() / "hypothesis-rows.csv"
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([["id", "text"], *enumerate(posts)])
+    try:
+        timeline = load(path)
+    except BadFile:  # not one of them is whole: ®Ü looks like a letter decoded wrongly
+        return
+    assert len(timeline.posts) + sum(timeline.left_out.values()) == len(posts)

@@ -1,0 +1,113 @@
+"""Which field of an entry holds the text, the date and the id, under whatever name.
+
+In: the names in a table's first row, or one JSON object of any tool. Out: which are meant. Knows nothing
+about files.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from utils.settings import MAXIMUM_CHARACTERS
+from utils.timelines.markup import plain
+
+TEXT = (
+    "fulltext", "text", "tweettext", "tweet", "rawcontent", "content", "contenttext", "body", "post", "posttext",
+    "message", "status", "statustext", "caption", "note", "toot", "skeet",
+)  # fmt: skip
+DATE = (
+    "createdat", "created", "createdutc", "timestamp", "datetime", "date", "time", "postedat", "published",
+    "publishedat", "publishdate", "posteddate", "dateposted", "indexedat", "tweetcreatedat", "timestampms",
+)  # fmt: skip
+ID = ("idstr", "id", "tweetid", "statusid", "postid", "uri", "rkey", "url", "permalink", "link")
+AUTHOR = ("screenname", "userscreenname", "username", "handle", "acct", "user", "author", "account", "profile")
+
+INSIDE = ("tweet", "post", "status", "record", "legacy", "object", "node", "note")
+"""Where tools hide the entry proper inside another object."""
+
+_HANDLE = re.compile(r"@?([\w.-]+(?:@[\w.-]+)?)")
+_STATUS_LINK = re.compile(r"https?://.*/status(?:es)?/(\d+)")
+_HTML = re.compile(r"\s*<p[ >]", re.IGNORECASE)
+
+
+@lru_cache(maxsize=4096)
+def _folded(name: str) -> str:
+    return re.sub(r"[\W_]", "", name.casefold())
+
+
+def find(names: Iterable[str], wanted: tuple[str, ...]) -> str | None:
+    """The first of the wanted names that is there, as it is written there; case and signs do not matter."""
+    there = {_folded(name): name for name in reversed(list(names))}
+    return next((there[name] for name in wanted if name in there), None)
+
+
+class Entry(NamedTuple):
+    """What an object says about one post. `reason` is why it is none of the author's, or None."""
+
+    id: Any = None
+    date: Any = None
+    text: Any = None
+    author: str | None = None
+    reason: str | None = None
+    names: tuple[str | None, str | None, str | None] = (None, None, None)
+
+
+def read(entry: Any) -> Entry:
+    """Find the fields of one post in a JSON value: a string is its text, an object names its parts."""
+    if isinstance(entry, str):
+        return Entry(text=entry)
+    if not isinstance(entry, Mapping):
+        return Entry()
+    around, entry = entry, _proper(entry)
+    names = tuple(find(entry, wanted) for wanted in (TEXT, DATE, ID))
+    text, date, number = (entry.get(name) if name else None for name in names)
+    if date is None and (outer := find(around, DATE)):
+        date = around[outer]
+    if number is None and (outer := find(around, ID)):
+        number = around[outer]
+    if isinstance(text, str) and _HTML.match(text) and len(text) < 4 * MAXIMUM_CHARACTERS:
+        text = plain(text)
+    return Entry(number, date, text, _author(entry) or _author(around), _not_ones_own(around, entry), names)
+
+
+def _proper(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The object that holds the text itself, at most three levels down."""
+    for _ in range(3):
+        inner = next((entry[name] for name in INSIDE if isinstance(entry.get(name), Mapping)), None)
+        if inner is None or isinstance(entry.get(find(entry, TEXT) or ""), str):
+            break
+        entry = inner
+    return entry
+
+
+def _not_ones_own(*levels: Mapping[str, Any]) -> str | None:
+    """Posts that somebody else wrote are told apart by Mastodon's `reblog` and Bluesky's `reason`."""
+    for level in levels:
+        reason = level.get("reason")
+        if isinstance(level.get("reblog"), Mapping):
+            return "reposts"
+        if isinstance(reason, Mapping) and "repost" in str(reason.get("$type", "")).lower():
+            return "reposts"
+    return None
+
+
+def _author(entry: Mapping[str, Any]) -> str | None:
+    name = find(entry, AUTHOR)
+    value = entry.get(name) if name else None
+    if isinstance(value, Mapping):
+        inner = find(value, AUTHOR)
+        value = value.get(inner) if inner else None
+    return handle(value)
+
+
+def handle(value: Any) -> str | None:
+    """ "@name" if that is what a value holds, and nothing longer."""
+    match = _HANDLE.fullmatch(value.strip()) if isinstance(value, str) and len(value) < 100 else None
+    return f"@{match[1]}" if match else None
+
+
+def short_id(value: Any) -> Any:
+    """The number at the end of a link to a post; anything else as it is."""
+    match = _STATUS_LINK.match(value) if isinstance(value, str) else None
+    return match[1] if match else value
