@@ -20,6 +20,11 @@ REAL_CACHE = environment.cache_folder()
 KEYS = ("TOKEN", "KEY", "SECRET", "PASSWORD")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Fast tests first, then the slow ones, and those in a browser last: they use the weights that are there by then."""
+    items.sort(key=lambda item: (item.get_closest_marker("slow") is not None, "browser" in item.path.parts))
+
+
 @pytest.fixture(autouse=True)
 def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home, a cache and a working folder that nobody else sees, and an environment without keys."""

@@ -5,7 +5,9 @@ import json
 import random
 import subprocess
 import sys
+import time
 import zipfile
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -171,6 +173,44 @@ def test_a_long_post_without_a_fitting_note_stays_as_it_is(tmp_path: Path) -> No
     notes = [note(LONG, "2020-01-01T00:00:00.000Z")]
     members = {"data/tweets.js": javascript("tweets", [tweet]), "data/note-tweet.js": javascript("note_tweet", notes)}
     assert "… https://t.co/abc" in load(write_zip(tmp_path / "x.zip", members)).posts[0].text
+
+
+def test_a_link_near_the_beginning_does_not_keep_a_long_post_from_its_full_text(tmp_path: Path) -> None:
+    tweet = {"tweet": {**POST, "full_text": f"@a https://t.co/x {LONG[:250]}… https://t.co/abc"}}
+    notes = [note(f"https://example.com/long {LONG}", "2026-03-06T13:02:05.000Z")]
+    members = {"data/tweets.js": javascript("tweets", [tweet]), "data/note-tweet.js": javascript("note_tweet", notes)}
+    assert len(load(write_zip(tmp_path / "x.zip", members)).posts[0].text) > 300
+
+
+def test_a_damaged_file_of_full_texts_costs_only_those(tmp_path: Path) -> None:
+    members = {"data/tweets.js": javascript("tweets", TWEETS), "data/note-tweet.js": "window.YTD.note_tweet.part0 = ["}
+    timeline = load(write_zip(tmp_path / "x.zip", members))
+    assert len(timeline.posts) == 2
+    assert timeline.remarks[0].startswith("Long posts stay as X cut them off")
+
+
+def test_names_with_backslashes_and_folders_above_are_found(tmp_path: Path) -> None:
+    for name in ("data\\tweets.js", "a/b/data/tweets.js"):
+        assert len(load(write_zip(tmp_path / "x.zip", {name: javascript("tweets", TWEETS)})).posts) == 2
+
+
+def test_deleted_posts_stay_unread_whatever_they_are_called(tmp_path: Path) -> None:
+    deleted = javascript("deleted_tweets", TWEETS)
+    members = {"data/manifest.js": manifest(tweets=["data/deleted-tweets.js"]), "data/deleted-tweets.js": deleted}
+    with pytest.raises(BadFile, match="holds no posts"):
+        load(write_zip(tmp_path / "x.zip", members))
+    (tmp_path / "tweets.js").write_text(deleted)
+    with pytest.raises(BadFile, match="is not the file of posts"):
+        load(tmp_path / "tweets.js")
+
+
+@pytest.mark.parametrize("member", ["tweets.js", "note-tweet.js", "manifest.js"])
+def test_a_small_zip_of_a_great_many_nothings_is_refused_or_read_soon(tmp_path: Path, member: str) -> None:
+    members = {"data/tweets.js": javascript("tweets", TWEETS), f"data/{member}": "[" + "{}," * 10_000_000 + "{}]"}
+    began = time.monotonic()
+    with suppress(BadFile):
+        load(write_zip(tmp_path / "x.zip", members))
+    assert time.monotonic() - began < 20
 
 
 def test_replies_to_oneself_are_kept(tmp_path: Path) -> None:

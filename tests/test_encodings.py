@@ -54,6 +54,7 @@ def test_text_that_lost_letters_for_good_is_given_up() -> None:
     [
         "l’été à l’île — ça suffit", "Ünïcödé ÄÖÜ äöü ß", "Это не так, совсем не так", "今日はいい天気", "العربية",
         "Ελληνικά «ναι»", "emoji 🌊❤️👩‍👩‍👧 stay", "“quotes” ‘and’ „more“", "½ ¾ × ÷ ±°", "AT&amp;T &lt;3", "don't",
+        "Ω≈ç√∫ maths is fun", "∑∏∆◊ signs of a Mac", "№1 ‰ ‡† notes",
     ],
 )  # fmt: skip
 def test_text_that_is_whole_stays_as_it_is_quotation_marks_and_escapes_too(text: str) -> None:

@@ -2,6 +2,9 @@
 
 import csv
 import json
+import os
+import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -61,6 +64,30 @@ def test_one_column_without_any_delimiter_is_a_table_too(tmp_path: Path) -> None
     assert texts(tmp_path / "posts.csv") == ["the first of them", "the second"]
 
 
+def test_a_comma_that_belongs_to_the_text_does_not_cut_it(tmp_path: Path) -> None:
+    (tmp_path / "posts.csv").write_text("id,text\n1,I like cats, dogs, and birds\n2,and you\n")
+    assert texts(tmp_path / "posts.csv") == ["I like cats, dogs, and birds", "and you"]
+    (tmp_path / "one.csv").write_text("text\nhello, world my friends\n")
+    assert texts(tmp_path / "one.csv") == ["hello, world my friends"]
+
+
+@pytest.mark.parametrize("header", ["id,text", "text"])
+def test_a_quotation_mark_that_never_ends_swallows_nothing(tmp_path: Path, header: str) -> None:
+    rows = [f"{n},post number {n}" if "," in header else f"post number {n}" for n in range(200)]
+    rows[50] = rows[50].replace("post", '"post')
+    (tmp_path / "posts.csv").write_text("\n".join([header, *rows]))
+    timeline = load(tmp_path / "posts.csv")
+    assert len(timeline.posts) == 200
+    assert timeline.posts[50].text == '"post number 50'
+    assert timeline.remarks[-1] == "A quotation mark never ends; all of them were read as text."
+
+
+def test_a_poem_in_a_cell_is_no_quotation_mark_that_never_ends(tmp_path: Path) -> None:
+    poem = "\n".join(["the sea, the sea", "the lamp"] * 30)
+    (tmp_path / "posts.csv").write_text(f'id,text\n1,"{poem}"\n2,"and more"\n')
+    assert texts(tmp_path / "posts.csv") == [poem, "and more"]
+
+
 def test_rows_that_are_too_short_are_counted(tmp_path: Path) -> None:
     (tmp_path / "posts.csv").write_text("id,text\n1\n2,here\n")
     timeline = load(tmp_path / "posts.csv")
@@ -109,6 +136,74 @@ def test_boosts_and_reposts_of_other_networks_are_counted(tmp_path: Path) -> Non
     (tmp_path / "posts.json").write_text(json.dumps(entries))
     timeline = load(tmp_path / "posts.json")
     assert (texts(tmp_path / "posts.json"), timeline.left_out) == (["mine\nalone\n\nAT&T"], {"reposts": 2})
+
+
+def test_what_was_not_meant_for_everybody_is_counted_and_not_learned(tmp_path: Path) -> None:
+    entries = [
+        {"content": "<p>between us</p>", "visibility": "direct"},
+        {"content": "<p>for followers</p>", "visibility": "private"},
+        {"content": "<p>the ending</p>", "visibility": "public", "spoiler_text": "film"},
+        {"content": "<p>for all <![foo bar]> of you</p>", "visibility": "public", "spoiler_text": ""},
+    ]
+    (tmp_path / "posts.json").write_text(json.dumps(entries))
+    timeline = load(tmp_path / "posts.json")
+    assert timeline.left_out == {"private": 2, "warned": 1}
+    assert len(timeline.posts) == 1
+
+
+def test_the_full_text_of_a_long_post_is_taken_where_an_interface_gives_it(tmp_path: Path) -> None:
+    entries = [
+        {"text": "cut o…", "note_tweet": {"text": "cut off no more"}},
+        {"text": "cut o…", "extended_tweet": {"full_text": "nor this"}},
+        {"full_text": None, "text": "the other name"},
+    ]
+    (tmp_path / "posts.json").write_text(json.dumps(entries))
+    assert texts(tmp_path / "posts.json") == ["cut off no more", "nor this", "the other name"]
+
+
+def test_pages_of_posts_a_line_and_lists_behind_each_other_are_read_whole(tmp_path: Path) -> None:
+    (tmp_path / "pages.jsonl").write_text('{"data": [{"text": "one"}, {"text": "two"}]}\n[{"text": "three"}]\n')
+    assert texts(tmp_path / "pages.jsonl") == ["one", "two", "three"]
+    (tmp_path / "lists.json").write_text('["one"]\n["two"]\n')
+    assert texts(tmp_path / "lists.json") == ["one", "two"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        json.dumps([{"text": "one two three", "created_at": "a" * 60_000}]),
+        json.dumps([{"content": "<p>" + "<a " * 30_000}]),
+        json.dumps([{"content": "<p>" + "<!--" * 20_000}, "and a post"]),
+    ],
+    ids=["a date of 60,000 letters", "tags that never end", "comments that never end"],
+)  # fmt: skip
+def test_what_was_made_to_take_long_takes_no_time(tmp_path: Path, content: str) -> None:
+    (tmp_path / "posts.json").write_text(content)
+    began = time.monotonic()
+    with suppress(BadFile):
+        clean(load(tmp_path / "posts.json"))
+    assert time.monotonic() - began < 5  # half a minute without care
+
+
+def test_more_entries_than_anybody_has_written_are_refused_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("utils.timelines.files.MAXIMUM_POSTS", 1000)
+    for name, content in (
+        ("a.csv", "text\n" + "a\n" * 2000),
+        ("b.json", json.dumps(["a"] * 2000)),
+        ("c.jsonl", "0\n" * 2000),
+    ):
+        (tmp_path / name).write_text(content)
+        with pytest.raises(BadFile, match="more than 1,000 entries"):
+            load(tmp_path / name)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names on Windows")
+def test_a_pipe_is_no_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "posts.csv")
+    with pytest.raises(BadFile, match="not a file that can be read from beginning to end"):
+        load(tmp_path / "posts.csv")
 
 
 def test_the_community_archives_file_is_read_like_an_archive(tmp_path: Path) -> None:
@@ -177,7 +272,8 @@ BAD = [
     ("blank.txt", b"\n \n", "not a single post"),
     ("empty.jsonl", b"", "empty.jsonl holds not a single post"),
     ("cut.jsonl", b'{"text": "one"}\n{"text": "tw', "line 2 is not a whole JSON object"),
-    ("list.jsonl", b"[1, 2]\n", "nothing with the text of a post (entries without one: 1)"),
+    ("list.jsonl", b"[1, 2]\n", "nothing with the text of a post (entries without one: 2)"),
+    ("sheet.csv", b"PK\x03\x04 and so on", "is a zip under another name"),
     ("number.jsonl", b'{"text": 5}\n', "nothing with the text of a post"),
     ("deep.jsonl", b"[" * 100_000, "line 1 is not a whole JSON object"),
     ("binary.csv", bytes(range(256)) * 20, "no column for the text"),

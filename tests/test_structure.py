@@ -15,16 +15,24 @@ MODULES = {
 
 LAYERS = [
     {"utils.errors", "utils.events", "utils.settings"},
-    {"utils.environment", "utils.atomic", "utils.copies", "utils.post_length", "utils.terminal"},
-    {"utils.language_model"},
+    {"utils.environment", "utils.atomic", "utils.copies", "utils.post_length", "utils.terminal",
+     "utils.report"},
+    {"utils.colab", "utils.language_model"},
     {"utils.scoring", "utils.bot"},
     {"utils.timelines.dates", "utils.timelines.encodings", "utils.timelines.markup", "utils.timelines.tables",
      "utils.timelines.containers", "utils.timelines.json_values"},
     {"utils.timelines.fields"},
     {"utils.timelines.__init__", "utils.timelines.files", "utils.timelines.archive", "utils.timelines.exports",
-     "utils.timelines.samples", "utils.cleaning", "utils.dataset", "utils.models", "utils.course", "utils.training",
+     "utils.timelines.samples", "utils.timelines.json_lines", "utils.cleaning", "utils.dataset", "utils.models",
+     "utils.course", "utils.training",
      "utils.generation", "utils.evaluation"},
     {"utils.pipeline"},
+    {"utils.listener"},
+    {"utils.dashboard.html", "utils.dashboard.worker", "utils.dashboard.visitor", "utils.dashboard.runs"},
+    {"utils.dashboard.region", "utils.dashboard.upload"},
+    {"utils.dashboard.author", "utils.dashboard.write"},
+    {"utils.dashboard.train", "utils.dashboard.game", "utils.dashboard.keep"},
+    {"utils.dashboard.__init__"},
     {"utils.__main__", "utils.__init__"},
 ]  # fmt: skip
 """From the ground up; a module imports from layers below its own."""
@@ -40,6 +48,7 @@ STAGES_MAY_USE = {
     ("utils.timelines.samples", "utils.timelines"),
     ("utils.timelines.files", "utils.timelines"),
     ("utils.timelines.archive", "utils.timelines"),
+    ("utils.timelines.json_lines", "utils.timelines"),
     ("utils.timelines.exports", "utils.timelines"),
     ("utils.timelines.files", "utils.timelines.archive"),
     ("utils.timelines.files", "utils.timelines.exports"),
@@ -62,6 +71,9 @@ ONE_HOME = {
     "click": {"utils.terminal", "utils.__main__"},
     "ftfy": {"utils.timelines.encodings"},
     "libipld": {"utils.timelines.exports"},
+    "selectolax": {"utils.timelines.markup"},
+    "anywidget": {"utils.dashboard"},
+    "filelock": {"utils.terminal"},
     "psutil": {"utils.environment"},
 }
 
@@ -72,7 +84,7 @@ def imports(path: Path) -> set[str]:
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module in ("utils", "utils.timelines"):
+        elif isinstance(node, ast.ImportFrom) and node.module in ("utils", "utils.timelines", "utils.dashboard"):
             names = {f"{node.module}.{alias.name}" for alias in node.names}
             found |= {name if name in MODULES else node.module for name in names}
         elif isinstance(node, ast.ImportFrom):
@@ -105,7 +117,8 @@ def test_a_library_lives_in_its_one_home(module: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "statement", ["import utils", "import utils.__main__", "import utils.terminal, utils.pipeline"]
+    "statement",
+    ["import utils", "import utils.__main__", "import utils.terminal, utils.pipeline", "import utils.dashboard"],
 )
 def test_nothing_heavy_is_imported_before_it_is_needed(statement: str) -> None:
     code = (

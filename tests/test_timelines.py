@@ -1,3 +1,4 @@
+import html
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -5,8 +6,9 @@ from pathlib import Path
 import pytest
 from archives import TWEETS, javascript, write_folder, write_zip
 
-from utils.errors import BadFile, BadReference
-from utils.timelines import authors, load, load_together, write_json_lines
+from utils.errors import BadReference
+from utils.timelines import authors, load, load_together
+from utils.timelines.json_lines import write_json_lines
 
 
 def test_the_bundled_authors_are_as_their_networks_hand_them_out() -> None:
@@ -106,7 +108,7 @@ def test_a_file_in_a_folder_that_is_no_good_is_named_and_the_others_are_read(tmp
     timeline = load(folder)
     assert [post.text for post in timeline.posts] == ["one", "two"]
     assert timeline.remarks[-1].startswith("Left out: a.csv has no column for the text of posts")
-    with pytest.raises(BadFile, match="no column"):
+    with pytest.raises(BadReference, match="no column"):
         load(write_folder(tmp_path / "bad", {"a.csv": "a,b\n1,2\n"}))
 
 
@@ -126,5 +128,31 @@ def test_reading_tells_how_far_it_is(tmp_path: Path) -> None:
 def test_what_was_read_from_an_escaped_file_is_written_and_read_back_the_same(tmp_path: Path) -> None:
     (tmp_path / "posts.json").write_text(json.dumps(["write &amp;lt; for &lt;", "R&amp;D", "a &lt; b &gt; c"]))
     original = load(tmp_path / "posts.json")
+    write_json_lines(tmp_path / "again.jsonl", [original])
+    assert load(tmp_path / "again.jsonl").posts == original.posts
+
+
+def test_a_folder_gives_all_archives_and_files_in_it_but_never_messages(tmp_path: Path) -> None:
+    def script(text: str) -> str:
+        return javascript("tweets", [{"tweet": {"full_text": text}}])
+
+    members = {
+        "2019/data/tweets.js": script("of 2019"),
+        "2026/data/tweets.js": script("of 2026"),
+        "mine.csv": "text\nof a table\n",
+        "messages.csv": "from,body\na,a secret\n",
+        "chat_history.csv": "message\nanother secret\n",
+    }
+    timeline = load(write_folder(tmp_path / "all", members))
+    assert sorted(post.text for post in timeline.posts) == ["of 2019", "of 2026", "of a table"]
+    left_out = [remark.partition(",")[0] for remark in timeline.remarks if remark.startswith("Left out")]
+    assert left_out == ["Left out: chat_history.csv", "Left out: messages.csv"]
+
+
+def test_plain_text_is_written_and_read_back_without_another_look(tmp_path: Path) -> None:
+    texts = ["&lt;br&gt;", "<p> is my favourite tag", "Ω≈ç√∫", "â€™ is what went wrong"]
+    script = javascript("tweets", [{"tweet": {"full_text": html.escape(text, quote=False)}} for text in texts])
+    original = load(write_zip(tmp_path / "x.zip", {"data/tweets.js": script}))
+    assert [post.text for post in original.posts] == texts
     write_json_lines(tmp_path / "again.jsonl", [original])
     assert load(tmp_path / "again.jsonl").posts == original.posts

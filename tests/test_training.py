@@ -12,7 +12,7 @@ from tiny import ARCHITECTURES, save_tiny_model
 
 from utils.bot import Bot
 from utils.cleaning import clean
-from utils.course import PASSES, Training
+from utils.course import PASSES, Conditions, Training
 from utils.dataset import Example, build
 from utils.errors import BadSetting
 from utils.events import Event
@@ -32,6 +32,7 @@ def learn(
     precision: torch.dtype = torch.float32,
     validation: list[str] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
+    interlude: Callable[[float], None] | None = None,
     **settings: Any,
 ) -> tuple[LanguageModel, Training]:
     """Fine-tune a model of a folder on a bundled author; returns the model and how it went."""
@@ -43,7 +44,8 @@ def learn(
     wanted = TrainingSettings(**settings)
     deadline = time.monotonic() + wanted.minutes * 60
     on_event = (events if events is not None else []).append
-    return language_model, fine_tune(language_model, dataset, wanted, deadline, precision, on_event, should_stop)
+    conditions = Conditions(deadline, precision, on_event, should_stop, interlude=interlude)
+    return language_model, fine_tune(language_model, dataset, wanted, conditions)
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -139,3 +141,19 @@ def test_two_authors_are_mixed_into_one_bot(tmp_path: Path) -> None:
 def test_a_setting_out_of_range_is_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(BadSetting):
         TrainingSettings(**wrong)
+
+
+def test_one_can_watch_before_training_and_after_each_fifth_of_it(taught_model: Path) -> None:
+    pauses: list[float] = []
+    learn(taught_model, steps=20, interlude=pauses.append)
+    assert pauses == [0.0, 0.2, 0.4, 0.6, 0.8]
+
+
+def test_watching_changes_nothing_about_what_is_learned(taught_model: Path, tmp_path: Path) -> None:
+    settings, events = TrainingSettings(steps=10, model=str(taught_model)), []
+    _, alone = make_bot(["sample:unit7bakes"], settings, out=tmp_path / "alone")
+    _, watched = make_bot(["sample:unit7bakes"], settings, events.append, out=tmp_path / "watched", watch=True)
+    assert alone.held_out == watched.held_out
+    drafts = [event for event in events if event.kind == "draft"]
+    assert [draft.sentence for draft in drafts][:2] == ["What the untrained model writes", "After 20% of the training"]
+    assert all(draft.data["text"].strip("…") for draft in drafts)

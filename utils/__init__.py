@@ -13,13 +13,18 @@ The package in reading order, the order in which the data moves:
     evaluation.py   the plain truth about a bot          a Bot              -> figures
 
     pipeline.py     the whole way, once
+    report.py       how a bot came about, and where the seconds went
+    listener.py     a bot that stays in memory and writes when it is asked
     __main__.py     the same from a command line
+
+    dashboard/      the page: a class for each region of the screen
 
     scoring.py      bits per character of a text under a model
     copies.py       does this text repeat one of those?
     language_model.py  a network, its tokenizer, and the tokens around a post
     post_length.py  how X counts a post, and the mark of a bot
     atomic.py       folders that appear whole or not at all
+    colab.py        what a notebook on Google Colab needs first
     environment.py  this machine: device, precision, memory, folders
     terminal.py     the progress bar, and Ctrl-C
     settings.py     the few knobs, each default beside its reason

@@ -19,7 +19,7 @@ import click
 from utils.errors import BadSetting, TooFewPosts
 from utils.events import Event
 from utils.settings import MAXIMUM_AUTHORS, MAXIMUM_DRAFTS, TrainingSettings, WritingSettings
-from utils.terminal import INTERRUPTED, Interrupt, Screen
+from utils.terminal import INTERRUPTED, Interrupt, Screen, as_card, in_turn, prepare_process
 
 
 def _checked(kind: type, **values: Any) -> Any:
@@ -76,7 +76,8 @@ def fetch(
     With --out they are kept in a file, as they are, that every other command reads.
     """
     from utils.cleaning import check_enough, clean
-    from utils.timelines import authors, load_together, write_json_lines
+    from utils.timelines import authors, load_together
+    from utils.timelines.json_lines import write_json_lines
 
     with Screen(events) as screen:
         screen.tell(Event("stage", "Reading the posts"))
@@ -136,9 +137,11 @@ def fetch(
 )
 @click.option("--track", type=click.Choice(["off"]), default="off", hidden=True)
 @_apart
+@click.option("--queue", type=click.Path(path_type=Path), hidden=True, help="A lock file: one training at a time.")
+@click.option("--watch", is_flag=True, help="Write a draft before training and after each fifth of it.")
 @_json
 @_events
-def train(references, minutes, steps, model, out, seed, track, apart, as_json, events) -> None:  # noqa: ANN001
+def train(references, minutes, steps, model, out, seed, track, apart, queue, watch, as_json, events) -> None:  # noqa: ANN001
     """Train a bot on one to three authors.
 
     Ctrl-C ends the training early and keeps the best bot so far; a second Ctrl-C leaves at once.
@@ -150,14 +153,19 @@ def train(references, minutes, steps, model, out, seed, track, apart, as_json, e
     settings = _checked(TrainingSettings, minutes=minutes, steps=steps, model=model, seed=seed)
     if (given := len(authors(references, apart))) > MAXIMUM_AUTHORS:
         raise click.UsageError(f"At most {MAXIMUM_AUTHORS} authors can be mixed; {given} were given.")
-    with Screen(events) as screen, Interrupt(screen) as interrupt:
+    with Screen(events) as screen, Interrupt(screen) as interrupt, in_turn(queue, screen) as turn:
         from utils.pipeline import make_bot
 
         def on_event(event: Event) -> None:
             interrupt.something_to_keep |= event.kind == "loss"
             screen.tell(event)
 
-        _, report = make_bot(references, settings, on_event, out, interrupt.is_set, started, apart=apart)
+            if event.kind == "draft" and not (events or as_json):
+                screen.print(f"{event.sentence}: {event.data['post']}\n")
+
+        _, report = make_bot(
+            references, settings, on_event, out, interrupt.is_set, turn or started, apart=apart, watch=watch
+        )
     if as_json:
         _print_json(report.as_dict())
         return
@@ -195,7 +203,7 @@ def train(references, minutes, steps, model, out, seed, track, apart, as_json, e
 @_json
 @_events
 def tweet(bot, start, count, temperature, top_p, seed, as_json, events) -> None:  # noqa: ANN001
-    """Write drafts in the voice of BOT, the folder of a bot."""
+    """Write drafts in the voice of BOT."""
     settings = _checked(WritingSettings, temperature=temperature, top_p=top_p, seed=seed)
     show = not (as_json or events)
     with Screen(events) as screen, Interrupt(screen) as interrupt:
@@ -212,18 +220,19 @@ def tweet(bot, start, count, temperature, top_p, seed, as_json, events) -> None:
             interrupt.something_to_keep |= event.kind == "draft"
             screen.tell(event)
             if show and event.kind == "draft":
-                screen.print(_as_card(event.data))
+                screen.print(as_card(event.data))
 
         writing = write(loaded, start, count, settings, on_event, interrupt.is_set)
         if writing.dropped:
-            screen.tell(Event("warning", _about_dropped(writing.dropped, count)))
+            told = f"{writing.dropped} of {count} drafts did not fit into a post and were dropped."
+            screen.tell(Event("warning", f"{told} A bot that is trained longer knows better how to end one."))
     if as_json:
         drafts = [draft.as_dict() for draft in writing.drafts]
         _print_json({"drafts": drafts, "dropped": writing.dropped, "rewritten": writing.rewritten,
                      "stopped": writing.stopped, "seconds": round(writing.seconds, 2)})  # fmt: skip
     elif events:
         for draft in writing.drafts:
-            click.echo(_as_card(draft.as_dict()))
+            click.echo(as_card(draft.as_dict()))
 
 
 @cli.command()
@@ -265,6 +274,15 @@ def evaluate(bot, reference, drafts, seed, as_json, events) -> None:  # noqa: AN
         click.echo(f"{figures['drafts']} drafts: {figures['distinct']:.0%} are distinct{copies}")
 
 
+@cli.command(hidden=True)
+@click.argument("bot", type=click.Path(path_type=Path))
+def listen(bot: Path) -> None:
+    """Keep BOT in memory and write whenever a line of JSON asks for it, for the page."""
+    from utils.listener import listen as listen_to
+
+    listen_to(bot, sys.stdin, sys.stdout)
+
+
 @cli.command()
 @_json
 def models(as_json: bool) -> None:
@@ -285,33 +303,13 @@ def models(as_json: bool) -> None:
         click.echo(f"{entry.name:18} {entry.parameters / 1e6:4.0f} M  {entry.licence:10}  {entry.note}")
 
 
-def _about_dropped(dropped: int, count: int) -> str:
-    advice = " A bot that has learned too little does not know how to end a post; train it longer."
-    return f"{dropped} of {count} drafts did not fit into a post and were dropped.{advice if dropped == count else ''}"
-
-
-def _as_card(draft: dict[str, Any]) -> str:
-    """A draft for people: with its mark, and a line below where it repeats a training post."""
-    copied = draft["copied_from"]
-    return draft["post"] + (f"\n  (repeats a post: {copied})" if copied else "") + "\n"
-
-
 def _print_json(value: dict[str, Any]) -> None:
     click.echo(json.dumps(value, ensure_ascii=False))
 
 
 def main() -> None:
-    """Run the command line, and end the process with the status that the contract promises.
-
-    Importing torch and transformers makes a million objects that stay. Looking through them for garbage
-    again and again, and once more at the end, took 1.8 of the 14 s of `tweet`; so it is done rarely.
-    """
-    gc.set_threshold(200_000)
-    # Has PyTorch ask Linux for large pages, of which a gigabyte takes fewer: 1 s less for `tweet`.
-    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
-    for stream in (sys.stdout, sys.stderr):
-        if stream:
-            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    """Run the command line, and end the process with the status that the contract promises."""
+    prepare_process()
     try:
         status = cli.main(prog_name="python -m utils", standalone_mode=False)
     except click.ClickException as error:

@@ -114,14 +114,14 @@ class Bot:
         """Read a bot back. Raises `BadBot` naming what is missing or damaged."""
         folder = _absolute(folder)
         recover(folder)
-        story = _read_story(folder)
+        story = read_story(folder)
         if missing := [name for name in MODEL_FILES if not (folder / name).is_file()]:
             raise BadBot(f"The bot in {folder} is not whole: {', '.join(missing)} is missing. Train it again.")
         try:
             language_model = load_folder(folder, device or environment.device())
         except ModelUnavailable as error:
             raise BadBot(f"The bot in {folder} is damaged. Train it again. ({error})") from error
-        return cls(language_model, story, *(_read_posts(folder, name) for name in PARTS))
+        return cls(language_model, story, *(read_posts(folder, name) for name in PARTS))
 
 
 def check_output_folder(folder: Path) -> None:
@@ -137,7 +137,7 @@ def check_output_folder(folder: Path) -> None:
                 "Choose another --out folder."
             )
         if folder.exists() and any(folder.iterdir()):
-            _read_story(folder)  # a bot that is replaced has to be one
+            read_story(folder)  # a bot that is replaced has to be one
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent):
             pass
@@ -191,7 +191,8 @@ def _write_json(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", "utf-8")
 
 
-def _read_story(folder: Path) -> Story:
+def read_story(folder: Path) -> Story:
+    """What a bot's folder says about it, without loading the model. Raises `BadBot`."""
     if not find_path(folder):
         near = sorted(path.parent.name for path in folder.parent.glob(f"*/{STORY}"))
         hint = f" There: {', '.join(near)}." if near else " Make one: python -m utils train sample:keeperfinch"
@@ -204,7 +205,8 @@ def _read_story(folder: Path) -> Story:
         raise BadBot(f"{folder / STORY} is damaged ({error}). Train the bot again.") from error
 
 
-def _read_posts(folder: Path, name: str) -> list[str] | None:
+def read_posts(folder: Path, name: str) -> list[str] | None:
+    """The posts of one of `PARTS`; None where the bot came without its private ones. Raises `BadBot`."""
     path = folder / PRIVATE / f"{name}.jsonl"
     try:
         return ["" + json.loads(line)["text"] for line in path.read_text("utf-8").split("\n") if line]

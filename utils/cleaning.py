@@ -94,6 +94,9 @@ def clean(
     for number, post in enumerate(sorted(timeline.posts, key=oldest_first)):
         if number % POSTS_BETWEEN_NEWS == POSTS_BETWEEN_NEWS - 1:
             on_event(Event("stage", "Looking through the posts", number / len(timeline.posts)))
+        if len(post.text) > 4 * MAXIMUM_CHARACTERS:  # a book takes long to mend, and is no post whatever is left
+            dropped["long"] += 1
+            continue
         text, changes = _mend(post.text, settings)
         if _REPOST.match(post.text) or _REPOST.match(text):
             dropped["reposts"] += 1
@@ -205,7 +208,7 @@ def check_enough(timelines: Sequence[CleanTimeline]) -> list[str]:
     """
     for timeline in timelines:
         line, times = timeline.commonest
-        if times > timeline.fetched / 2 and timeline.characters < MINIMUM_CHARACTERS:
+        if times > max(timeline.fetched / 2, 1) and timeline.characters < MINIMUM_CHARACTERS:
             raise TooFewPosts(
                 f"{timeline.author} posts the same line again and again: {times:,} of {timeline.fetched:,} posts "
                 f"are “{_shorten(line)}”. There is no voice to learn there; try an author who says different things."

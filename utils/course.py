@@ -15,7 +15,7 @@ import torch
 from transformers import TrainerCallback
 
 from utils.dataset import PostDataset
-from utils.events import Event, OnEvent
+from utils.events import Event, OnEvent, ignore
 from utils.language_model import LanguageModel
 from utils.scoring import score
 from utils.settings import TrainingSettings
@@ -45,6 +45,30 @@ PATIENCE = 2
 """Training ends when so many validations in a row were no better than the best."""
 
 
+DRAFTS = 5
+"""The interlude comes before training and after each fifth of it: often enough to watch the voice arrive."""
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What training has to fit into.
+
+    deadline: the moment of `time.monotonic` at which it has to be over, unless steps were asked for.
+    precision: the number format to compute in.
+    should_stop: asked after every step; once it says True, training ends and the best weights are kept.
+    scoring_speed: characters of posts that this machine scores in a second, as far as is known.
+    interlude: called between steps, before training and after each fifth of it, with the share that is
+        over; its time is part of the training's.
+    """
+
+    deadline: float
+    precision: torch.dtype
+    on_event: OnEvent = ignore
+    should_stop: Callable[[], bool] = lambda: False
+    scoring_speed: float = math.inf
+    interlude: Callable[[float], None] | None = None
+
+
 @dataclass
 class Training:
     """How it went.
@@ -66,37 +90,30 @@ class Course(TrainerCallback):
     """Keeps time, validates, remembers the best weights and decides when it is over."""
 
     def __init__(
-        self,
-        language_model: LanguageModel,
-        dataset: PostDataset,
-        settings: TrainingSettings,
-        deadline: float,
-        precision: torch.dtype,
-        on_event: OnEvent,
-        should_stop: Callable[[], bool],
-        scoring_speed: float,
+        self, language_model: LanguageModel, dataset: PostDataset, settings: TrainingSettings, conditions: Conditions
     ) -> None:
         self.dataset, self.settings = dataset, settings
-        self._language_model, self._precision = language_model, precision
-        self._deadline, self._on_event, self._should_stop = deadline, on_event, should_stop
+        self._language_model, self._conditions = language_model, conditions
         self._enough_tokens = _enough_tokens(dataset)
         self._validation_texts = [example.text for example in dataset.validation]
         if not settings.steps:  # counting seconds would make two runs with the same number of steps differ
-            seconds = VALIDATION_TIME * max(deadline - time.monotonic(), 0)
-            self._validation_texts = _sample_of(self._validation_texts, int(seconds * min(scoring_speed, 1e9)))
+            seconds = VALIDATION_TIME * max(conditions.deadline - time.monotonic(), 0)
+            characters = int(seconds * min(conditions.scoring_speed, 1e9))
+            self._validation_texts = _sample_of(self._validation_texts, characters)
         self._start = time.monotonic()
         self._training = Training()
         self._best: dict[str, torch.Tensor] = {}
         self._best_figure = math.inf
         self._worse_in_a_row = 0
         self._longest_step = 0.0
+        self._interludes = 0
         self._loss = torch.tensor(math.nan)
 
     def progress(self) -> float:
         """How much of the training is over, 0 to 1: by steps if they were asked for, else by time or by passes."""
         if self.settings.steps:
             return min(self._training.steps / self.settings.steps, 1.0)
-        by_time = self._elapsed() / max(self._deadline - self._start, 1e-9)
+        by_time = self._elapsed() / max(self._conditions.deadline - self._start, 1e-9)
         by_passes = self._training.tokens / self._enough_tokens
         return min(max(by_time, by_passes), 1.0)
 
@@ -113,9 +130,10 @@ class Course(TrainerCallback):
         if self.settings.steps:
             affordable = self.settings.steps // STEPS_A_VALIDATION
         else:
-            training_seconds = max(self._deadline - self._start, 0)
+            training_seconds = max(self._conditions.deadline - self._start, 0)
             affordable = int(2 * VALIDATION_TIME * training_seconds / max(self._validation_seconds, 1e-9))
         self._validations = min(max(affordable, 1), VALIDATIONS)
+        self._pause()
         self._step_began = time.monotonic()
 
     def on_step_end(self, args, state, control, **kwargs) -> None:
@@ -131,17 +149,26 @@ class Course(TrainerCallback):
         elif self.progress() >= (done + 1) / self._validations:
             self._validate("so far")
             control.should_training_stop = self._worse_in_a_row >= PATIENCE or self._over()
+        if not control.should_training_stop and self.progress() >= self._interludes / DRAFTS:
+            self._pause()
         self._step_began = time.monotonic()
 
+    def _pause(self) -> None:
+        if self._conditions.interlude:
+            self._language_model.network.eval()
+            self._conditions.interlude(self.progress() if self._training.steps else 0.0)
+            self._language_model.network.train()
+        self._interludes = int(self.progress() * DRAFTS) + 1
+
     def _over(self) -> bool:
-        if self._should_stop():
+        if self._conditions.should_stop():
             self._training.stopped = True
             return True
         if self.progress() >= 1.0:
             return True
         if self.settings.steps:
             return False
-        return time.monotonic() + self._longest_step + self._validation_seconds > self._deadline
+        return time.monotonic() + self._longest_step + self._validation_seconds > self._conditions.deadline
 
     def finish(self) -> Training:
         """Validate the last weights, put the best ones back, and round them as they will be saved."""
@@ -163,7 +190,7 @@ class Course(TrainerCallback):
         """Measure the validation posts, and remember these weights if none were better."""
         network = self._language_model.network
         self._say("stage", "Scoring the validation posts")
-        figure = score(self._language_model, self._validation_texts, self._precision).bits_per_character
+        figure = score(self._language_model, self._validation_texts, self._conditions.precision).bits_per_character
         first = not self._training.validation
         self._validated_step = self._training.steps
         self._training.validation.append((self._elapsed(), figure))
@@ -179,13 +206,17 @@ class Course(TrainerCallback):
     def _tell(self) -> None:
         training, elapsed = self._training, self._elapsed()
         loss = self._loss.item()
-        left = self._deadline - time.monotonic()
+        left = self._conditions.deadline - time.monotonic()
+        if progress := self.progress():  # the posts may be learned before the time is up
+            left = min(left, elapsed * (1 - progress) / progress)
         after = f"{training.steps} of {self.settings.steps} steps" if self.settings.steps else _time_left(left)
         self._say("loss", f"Learning: {after}", step=training.steps, loss=loss, tokens=training.tokens,
-                  tokens_per_second=training.tokens / elapsed)  # fmt: skip
+                  tokens_per_second=training.tokens / elapsed, seconds_left=round(max(left, 0)))  # fmt: skip
 
     def _say(self, kind: str, sentence: str, **data: Any) -> None:
-        self._on_event(Event(kind, sentence, self.progress(), {"seconds": round(self._elapsed(), 2), **data}))
+        self._conditions.on_event(
+            Event(kind, sentence, self.progress(), {"seconds": round(self._elapsed(), 2), **data})
+        )
 
 
 def _enough_tokens(dataset: PostDataset) -> float:

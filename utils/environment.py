@@ -155,6 +155,15 @@ def process_start() -> float:
     return time.monotonic() - (time.time() - psutil.Process().create_time())
 
 
+def process_began(pid: int) -> float | None:
+    """When a process began, in seconds since 1970; None if it has ended. Numbers of processes are used again."""
+    try:
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
+    except psutil.Error:
+        return None
+
+
 def free_disk(folder: Path) -> int:
     """Bytes free on the disk that holds `folder`, which need not exist yet."""
     folder = folder.absolute()
@@ -183,3 +192,13 @@ def quiet_libraries() -> None:
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     warnings.filterwarnings("ignore", module=r"(transformers|torch|accelerate)\.")
+
+
+def in_colab() -> bool:
+    """Whether this is a notebook on Google Colab."""
+    return "google.colab" in sys.modules
+
+
+def is_public() -> bool:
+    """Whether the page is served to others, who must not see this machine's files."""
+    return os.environ.get("HUGGINGTWEETS_PUBLIC", "") not in ("", "0")

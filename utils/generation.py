@@ -118,6 +118,20 @@ def write(
     return writing
 
 
+def glimpse(language_model: LanguageModel, seed: int, seconds: float) -> str:
+    """One text as the model writes it now, for whoever watches it learn; with "…" where `seconds` did not do.
+
+    Unlike a draft it is not looked at further: an untrained model seldom writes anything that is a post.
+    """
+    generator = torch.Generator(language_model.device).manual_seed(seed)
+    deadline = time.monotonic() + seconds
+    so_far: list[int] = []
+    for row in _rows(language_model, "", 1, WritingSettings(), generator, lambda: time.monotonic() > deadline, so_far):
+        if row:
+            return " ".join(language_model.decode(row[0]).split())
+    return " ".join(language_model.decode(so_far).split()) + "…"
+
+
 def _check(opening: str, count: int) -> None:
     if not 1 <= count <= MAXIMUM_DRAFTS:
         raise BadSetting(f"The number of drafts must be from 1 to {MAXIMUM_DRAFTS:,}; it was {count}.")
@@ -168,8 +182,11 @@ def _rows(
     settings: WritingSettings,
     generator: torch.Generator,
     should_stop: Callable[[], bool],
+    unfinished: list[int] | None = None,
 ) -> Iterator[tuple[list[int], float] | None]:
     """Sample `rows` posts side by side; yields each one when it ends, or None when it grows too long.
+
+    unfinished: a list that is filled with the tokens of a row that has not ended, for those who cannot wait.
 
     What is yielded are the tokens between start and end, and the bits that the untempered model needs for
     them and the end. A row that is done leaves the batch, so that the last rows do not pay for the first.
@@ -194,6 +211,8 @@ def _rows(
                 yield row[1:], row_nats / math.log(2)
             written = torch.cat([written, token[:, None]], dim=1)
             going = ~ended
+            if unfinished is not None:
+                unfinished[:] = written[0, 1:].tolist()
             if length % LOOK_EVERY == 0:
                 fitting = [_may_fit(language_model.decode(row[1:])) for row in written.tolist()]
                 too_long = going & ~torch.tensor(fitting, device=device)

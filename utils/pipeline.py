@@ -6,10 +6,8 @@ and nowhere else; the stages do not know each other.
 
 import re
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +18,8 @@ from utils.cleaning import CleanTimeline, check_enough, clean
 from utils.errors import BadSetting, ModelUnavailable
 from utils.events import Event, OnEvent, ignore
 from utils.language_model import LanguageModel
+from utils.post_length import marked
+from utils.report import Clock, Report
 from utils.settings import MAXIMUM_AUTHORS, CleaningSettings, TrainingSettings, WritingSettings
 from utils.timelines import authors, load_together
 
@@ -42,34 +42,11 @@ BYTES_A_LEARNED_PARAMETER = 16
 WORKING_BYTES = 700_000_000
 """Activations and logits of a batch of 512 tokens, and room to breathe; the model itself is loaded by then."""
 
+SECONDS_A_DRAFT, SHARE_FOR_DRAFTS = 4.0, 0.1
+"""A draft during training takes no longer than this, and all six no more than this share of the minutes."""
+
 DRAFTS_TO_JUDGE = 50
 """Drafts among which copies are counted: one more or less is two points of a hundred."""
-
-
-@dataclass(frozen=True)
-class Report:
-    """How a bot came about: what `train --json` prints. Seconds are of wall clock, memory in bytes."""
-
-    bot: str
-    authors: list[str]
-    model: str
-    device: str
-    precision: str
-    posts: dict[str, int]
-    changed: dict[str, int]
-    parts: dict[str, int]
-    held_out: dict[str, float]
-    validation: list[tuple[float, float]]
-    seconds: dict[str, float]
-    steps: int
-    tokens_trained: int
-    peak_memory_bytes: int
-    seed: int
-    stopped: bool
-    warnings: list[str]
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def read(
@@ -105,6 +82,7 @@ def make_bot(
     started: float | None = None,
     cleaning: CleaningSettings = CleaningSettings(),
     apart: bool = False,
+    watch: bool = False,
 ) -> tuple[Bot, Report]:
     """Make a bot within the budget of minutes, and save it.
 
@@ -112,9 +90,10 @@ def make_bot(
         download of the model does not count.
     should_stop: asked during training; True ends it, and the best bot so far is kept.
     apart: each file is an author of its own; else all files are one author's.
+    watch: write a draft before training and after each fifth of it, as `draft` events.
     Raises a `UserError` for whatever the user can mend, before any time is spent on training.
     """
-    clock = _Clock(time.monotonic() if started is None else started)
+    clock = Clock(time.monotonic() if started is None else started)
     warnings: list[str] = []
 
     def warn(sentence: str) -> None:
@@ -138,6 +117,7 @@ def make_bot(
         models.prepare(settings.model, on_event)
     on_event(Event("stage", "Loading the model"))
     from utils import dataset, training
+    from utils.course import Conditions
 
     device = environment.device()
     precision = environment.precision(device)
@@ -151,10 +131,16 @@ def make_bot(
     before = _score(language_model, held_out, "before training", on_event)
     evaluation_seconds = clock.lap("evaluate")
 
-    speed = before.characters / evaluation_seconds
-    deadline = clock.started + settings.minutes * 60 - SAVING_SECONDS - EVALUATION_MARGIN * evaluation_seconds
+    conditions = Conditions(
+        deadline=clock.started + settings.minutes * 60 - SAVING_SECONDS - EVALUATION_MARGIN * evaluation_seconds,
+        precision=precision,
+        on_event=on_event,
+        should_stop=should_stop,
+        scoring_speed=before.characters / evaluation_seconds,
+        interlude=_show_a_draft(language_model, settings, on_event) if watch else None,
+    )
     with environment.memory_errors_in_words("training"):
-        learned = training.fine_tune(language_model, parts, settings, deadline, precision, on_event, should_stop, speed)
+        learned = training.fine_tune(language_model, parts, settings, conditions)
     clock.lap("train")
     for sentence in _doubts(learned, settings):
         warn(sentence)
@@ -204,6 +190,20 @@ def make_bot(
         stopped=learned.stopped,
         warnings=warnings,
     )
+
+
+def _show_a_draft(model: LanguageModel, settings: TrainingSettings, on_event: OnEvent) -> Callable[[float], None]:
+    """What to do between steps, so that one can watch the voice arrive: one draft, always from the same chance."""
+    from utils import generation
+
+    seconds = min(SECONDS_A_DRAFT, SHARE_FOR_DRAFTS * settings.minutes * 60 / 6)
+
+    def show(progress: float) -> None:
+        text = generation.glimpse(model, settings.seed, seconds)
+        sentence = "What the untrained model writes" if progress == 0 else f"After {progress:.0%} of the training"
+        on_event(Event("draft", sentence, progress, {"text": text, "post": marked(text)}))
+
+    return show
 
 
 def evaluate_bot(
@@ -284,34 +284,3 @@ def _cleaning_of(bot: Bot) -> CleaningSettings:
     chosen = bot.story.settings.get("cleaning", {})
     known = {field.name for field in fields(CleaningSettings)}
     return CleaningSettings(**{name: value for name, value in chosen.items() if name in known})
-
-
-class _Clock:
-    """Where the seconds went. Pauses count for nothing."""
-
-    def __init__(self, started: float) -> None:
-        self.started = self._last = started
-        self._laps: Counter[str] = Counter()
-
-    def lap(self, name: str) -> float:
-        """Book the seconds since the last lap under a name, and return them."""
-        now = time.monotonic()
-        seconds, self._last = now - self._last, now
-        self._laps[name] += seconds
-        return seconds
-
-    @contextmanager
-    def paused(self) -> Iterator[None]:
-        """Seconds inside the block are left out, of the budget as well."""
-        began = time.monotonic()
-        yield
-        pause = time.monotonic() - began
-        self.started += pause
-        self._last += pause
-
-    def seconds(self) -> dict[str, float]:
-        """Seconds by name, and `total`."""
-        return {
-            **{name: round(s, 2) for name, s in self._laps.items()},
-            "total": round(time.monotonic() - self.started, 2),
-        }

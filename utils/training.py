@@ -1,6 +1,6 @@
 """Fine-tune within a budget of time.
 
-In: a LanguageModel, a PostDataset, and the moment at which training has to be over. Out: the same
+In: a LanguageModel, a PostDataset, and the conditions, above all when it has to be over. Out: the same
 network with the best weights that were met on the way, and a Training that says how it went. The loop
 is the Trainer of transformers; ours are the batches, the loss, the schedule and the Course, which decides
 when to stop. Knows nothing about files, drafts or the held-out posts.
@@ -11,7 +11,7 @@ per token than training everything, and overfits less.
 
 import math
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -19,9 +19,8 @@ from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainingArguments
 
-from utils.course import Course, Training
+from utils.course import Conditions, Course, Training
 from utils.dataset import PostDataset
-from utils.events import OnEvent
 from utils.language_model import LanguageModel
 from utils.scoring import collate, cross_entropy
 from utils.settings import TrainingSettings
@@ -31,20 +30,12 @@ def fine_tune(
     language_model: LanguageModel,
     dataset: PostDataset,
     settings: TrainingSettings,
-    deadline: float,
-    precision: torch.dtype,
-    on_event: OnEvent,
-    should_stop: Callable[[], bool] = lambda: False,
-    scoring_speed: float = math.inf,
+    conditions: Conditions,
 ) -> Training:
-    """Train until `deadline` (a moment of `time.monotonic`), or for `settings.steps` steps.
-
-    scoring_speed: characters of posts that this machine scores in a second, as far as is known.
-    should_stop: asked after every step; once it says True, training ends and the best weights are kept.
-    """
+    """Train until `conditions.deadline`, or for `settings.steps` steps."""
     network = language_model.network
     learning = _choose_what_learns(network, settings.learned_share)
-    course = Course(language_model, dataset, settings, deadline, precision, on_event, should_stop, scoring_speed)
+    course = Course(language_model, dataset, settings, conditions)
     optimiser = torch.optim.AdamW(learning, lr=settings.learning_rate, betas=(0.9, 0.99), weight_decay=0.0)
     with tempfile.TemporaryDirectory() as scratch:
         trainer = _PostTrainer(
@@ -56,8 +47,8 @@ def fine_tune(
                 seed=settings.seed,
                 max_grad_norm=1.0,
                 use_cpu=language_model.device.type == "cpu",
-                bf16=precision == torch.bfloat16,
-                fp16=precision == torch.float16,
+                bf16=conditions.precision == torch.bfloat16,
+                fp16=conditions.precision == torch.float16,
                 logging_strategy="no",
                 save_strategy="no",
                 report_to="none",

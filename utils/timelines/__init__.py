@@ -6,9 +6,7 @@ cleaning: reposts as `RT @…`, links and @names are still there.
 """
 
 import difflib
-import json
 import re
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,7 +16,7 @@ from pathlib import Path
 from utils.environment import find_path
 from utils.errors import BadFile, BadReference, UserError
 from utils.events import OnEvent, ignore
-from utils.timelines.containers import opened
+from utils.timelines.containers import begins_like_a_zip, opened
 from utils.timelines.dates import is_plausible, latest_plausible
 
 MAXIMUM_POSTS = 1_000_000
@@ -26,6 +24,10 @@ MAXIMUM_POSTS = 1_000_000
 
 MOST_FILES = 1000
 """Files of one folder that are read as one author's."""
+
+
+WORTH_A_REMARK = 0.02
+"""The share of unreadable entries from which one should know of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,16 +77,24 @@ class Collector:
         number: its id; without one it is numbered. Raises `BadFile` for more than `MAXIMUM_POSTS`.
         """
         if not isinstance(text, str) or "\ufffd" in text:
-            self.left_out["unreadable"] += 1
+            self.leave_out("unreadable")
             return False
-        if len(self.posts) == MAXIMUM_POSTS:
-            raise BadFile(f"There are more than {MAXIMUM_POSTS:,} posts. Give a file of one person's posts.")
+        self._check_room()
         if created_at and not is_plausible(created_at, self._latest):
             self._implausible += 1
             created_at = None
         is_id = isinstance(number, str | int) and not isinstance(number, bool) and str(number).strip()
         self.posts.append(Post(str(number) if is_id else str(len(self.posts) + 1), created_at, text))
         return True
+
+    def leave_out(self, reason: str) -> None:
+        """Count an entry that is no post of the author's. Raises `BadFile` for too many."""
+        self._check_room()
+        self.left_out[reason] += 1
+
+    def _check_room(self) -> None:
+        if len(self.posts) + self.left_out.total() >= MAXIMUM_POSTS:
+            raise BadFile(f"There are more than {MAXIMUM_POSTS:,} entries. Give a file of one person's posts.")
 
     def finished(self, author: str, source: str, remarks: Iterable[str] = ()) -> Timeline:
         """The timeline of what was taken. Raises `BadFile` where not one post was read."""
@@ -96,6 +106,9 @@ class Collector:
                 f"{self.left_out['unreadable']:,}). Was another file meant?"
             )
         remarks = list(remarks)
+        lost = self.left_out["unreadable"]
+        if lost > WORTH_A_REMARK * (len(self.posts) + lost):
+            remarks.append(f"{lost:,} entries have no text, or lost letters before they came here; they are left out.")
         if self._implausible:
             remarks.append(
                 f"{self._implausible:,} posts have dates in the future, or in 1970 or before; they count as undated."
@@ -108,37 +121,14 @@ def oldest_first(post: Post) -> tuple[bool, float]:
     return (True, post.created_at.timestamp()) if post.created_at else (False, 0.0)
 
 
-def write_json_lines(path: Path, timelines: Iterable[Timeline]) -> None:
-    """Write posts in the form that `load` reads back: whole, or not at all. Raises `BadFile`."""
-    if path.suffix.lower() != ".jsonl":
-        raise BadFile(f"{path} is not named .jsonl, which is the form that posts are written in. Choose another --out.")
-    path = path.expanduser().resolve()
-    if path.exists() and not path.is_file():
-        raise BadFile(f"{path} is not a file. Choose another --out file.")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as scratch:
-            whole = Path(scratch) / path.name
-            with open(whole, "w", encoding="utf-8") as file:
-                file.writelines(_as_json(post) + "\n" for timeline in timelines for post in timeline.posts)
-            whole.replace(path)
-    except OSError as error:
-        raise BadFile(f"{path} cannot be written: {error.strerror}. Choose another --out file.") from error
-
-
-def _as_json(post: Post) -> str:
-    created_at = post.created_at.isoformat().replace("+00:00", "Z") if post.created_at else None
-    entry = {"id": post.id, "created_at": created_at, "text": post.text}
-    line = json.dumps(entry, ensure_ascii=False)
-    # Half a surrogate pair, which JSON can carry and UTF-8 cannot, is written as an escape.
-    return json.dumps(entry) if any("\ud800" <= letter <= "\udfff" for letter in line) else line
-
-
 WHAT_IS_READ = (
     "the archive of X, Mastodon or Bluesky as downloaded, its folder, or a file of posts (.csv, .json, .jsonl, .txt)"
 )
 
 _PLAIN = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".txt")
+
+_PRIVATE = re.compile(r"(?i)(^|[^a-z])(messages?|chats?|chat_history|dms?|direct|inbox|mails?)([^a-z]|$)")
+"""Names of files that hold what was written to one person. Nobody who gives a folder means these."""
 
 OTHER_DOWNLOADS = {
     "your_instagram_activity": "Instagram",
@@ -183,12 +173,27 @@ def load(reference: str | Path, on_event: OnEvent = ignore) -> Timeline:
     raise BadReference(_why_not(text))
 
 
+def understand(reference: str) -> tuple[bool, str]:
+    """Whether a reference leads somewhere, and what it means, in a sentence; nothing is read."""
+    from utils.timelines import samples
+
+    text = reference.strip()
+    if path := find_path(text):
+        if path.is_dir():
+            return True, f"The folder {path.resolve().name}"
+        size = path.stat().st_size
+        return True, f"The file {path.name}, " + (f"{size / 1e6:,.1f} MB" if size > 99_999 else f"{size:,} bytes")
+    if (name := text.removeprefix("sample:")) in samples.NAMES and name != text:
+        return True, f"A bundled author: {samples.NAMES[name]}"
+    return False, _why_not(text) if not text.startswith("sample:") else f"One of {samples.choices()}"
+
+
 def load_together(references: Sequence[str | Path], on_event: OnEvent = ignore) -> Timeline:
     """The posts of several references as those of one author. Raises like `load`."""
-    return _together([load(reference, on_event) for reference in references])
+    return together_as_one([load(reference, on_event) for reference in references])
 
 
-def _together(timelines: Sequence[Timeline]) -> Timeline:
+def together_as_one(timelines: Sequence[Timeline]) -> Timeline:
     """One timeline of several. It is named after the handles that the sources know, or else after the files."""
     if len(timelines) == 1:
         return timelines[0]
@@ -209,8 +214,6 @@ def _together(timelines: Sequence[Timeline]) -> Timeline:
 
 def _load_file(path: Path, on_event: OnEvent) -> Timeline:
     suffix = path.suffix.lower()
-    if path.is_dir() or suffix in (".zip", ".js"):
-        return _load_container(path, on_event)
     if suffix in _PLAIN:
         from utils.timelines import files
 
@@ -219,51 +222,68 @@ def _load_file(path: Path, on_event: OnEvent) -> Timeline:
         from utils.timelines import exports
 
         return exports.load_bluesky(path, on_event)
+    if path.is_dir() or suffix in (".zip", ".js") or begins_like_a_zip(path):
+        return _load_container(path, on_event)
     raise BadReference(f"{path.name} is not a kind of file that is read here; that is {WHAT_IS_READ}.")
 
 
 def _load_container(path: Path, on_event: OnEvent) -> Timeline:
+    """All archives in a zip or a folder, and the files of posts that lie in a folder, as one author's."""
     from utils.timelines import archive, exports
 
+    timelines: list[Timeline] = []
     with opened(path, on_event) as container:
-        if archive.is_archive(container) or path.suffix.lower() == ".js":
+        if path.suffix.lower() == ".js" and not path.is_dir():
             return archive.read(container)
-        if outbox := exports.outbox_in(container):
-            return exports.read_mastodon(container, outbox)
-        names = container.names
+        folders, outboxes, names = archive.folders(container), exports.outboxes(container), container.names
+        timelines += [archive.read(container, folder) for folder in folders]
+        timelines += [exports.read_mastodon(container, outbox) for outbox in outboxes]
+    remarks: list[str] = []
     if path.is_dir():
-        return _load_folder(path, on_event)
-    if inner := next((name for name in names if name.lower().endswith(".zip")), None):
-        raise BadFile(f"{path.name} holds another zip, {inner}. Unpack it, and give the inner one.")
-    networks = (network for folder, network in OTHER_DOWNLOADS.items() if any(folder in name for name in names))
+        claimed = exports.BESIDE if "outbox.json" in outboxes else ("tweets.csv",) if "" in folders else ()
+        found, remarks = _load_files(path, claimed, on_event)
+        timelines += found
+    if timelines:
+        together = together_as_one(timelines)
+        if len(timelines) > 1:
+            together = replace(together, source=f"{'folder' if path.is_dir() else 'zip'} {path.resolve().name}")
+        return replace(together, remarks=(*together.remarks, *remarks))
+    if path.is_dir():
+        raise BadReference(" ".join([f"{path} is a folder without posts; what is read is {WHAT_IS_READ}.", *remarks]))
+    raise BadFile(_no_posts(path.name, names))
+
+
+def _no_posts(name: str, names: Sequence[str]) -> str:
+    if inner := next((inner for inner in names if inner.lower().endswith(".zip")), None):
+        return f"{name} holds another zip, {inner}. Unpack it, and give the inner one."
+    networks = (network for folder, network in OTHER_DOWNLOADS.items() if any(folder in inner for inner in names))
     found = f"this looks like a download from {network}" if (network := next(networks, None)) else "this has neither"
-    raise BadFile(
-        f"{path.name} holds no posts: an X archive has a file data/tweets.js, one of Mastodon an outbox.json, "
+    return (
+        f"{name} holds no posts: an X archive has a file data/tweets.js, one of Mastodon an outbox.json, "
         f"and {found}. Was another download meant?"
     )
 
 
-def _load_folder(path: Path, on_event: OnEvent) -> Timeline:
-    """All files of posts that lie in a folder, as one author's."""
+def _load_files(path: Path, claimed: Sequence[str], on_event: OnEvent) -> tuple[list[Timeline], list[str]]:
+    """The files of posts that lie in a folder, but for those with the names `claimed`, and remarks on the others."""
+    suffixes = (*_PLAIN, ".zip", ".car")
     inside = sorted(
         file
         for file in path.iterdir()
-        if file.is_file() and file.suffix.lower() in (*_PLAIN, ".zip", ".car") and not file.name.startswith(".")
+        if file.is_file() and file.suffix.lower() in suffixes and file.name not in claimed and file.name[0] != "."
     )
-    if not inside:
-        raise BadReference(f"{path} is a folder without posts; what is read is {WHAT_IS_READ}.")
     if len(inside) > MOST_FILES:
         raise BadReference(f"{path} holds {len(inside):,} files; at most {MOST_FILES:,} are read as one author's.")
-    timelines, problems = [], []
+    timelines, remarks = [], []
     for file in inside:
+        if _PRIVATE.search(file.stem):
+            remarks.append(f"Left out: {file.name}, which looks like private messages. Give it by name if it is not.")
+            continue
         try:
             timelines.append(_load_file(file, on_event))
         except UserError as error:
-            problems.append(error)
-    if not timelines:
-        raise problems[0]
-    together = replace(_together(timelines), source=f"folder {path.resolve().name}")
-    return replace(together, remarks=(*together.remarks, *(f"Left out: {problem}" for problem in problems)))
+            remarks.append(f"Left out: {error}")
+    return timelines, remarks
 
 
 def _why_not(text: str) -> str:

@@ -54,10 +54,12 @@ class _Zip(Container):
     def __init__(self, path: Path, on_event: OnEvent) -> None:
         super().__init__(path, on_event)
         self._zip = zipfile.ZipFile(path)
-        self.names = list(dict.fromkeys(self._zip.namelist()))
+        # Some programs for Windows write backslashes.
+        self._written = {name.replace("\\", "/"): name for name in self._zip.namelist()}
+        self.names = list(self._written)
 
     def _raw(self, name: str) -> tuple[io.IOBase, int]:
-        return self._zip.open(name), self._zip.getinfo(name).file_size
+        return self._zip.open(self._written[name]), self._zip.getinfo(self._written[name]).file_size
 
 
 class _Folder(Container):
@@ -73,8 +75,7 @@ class _Folder(Container):
         self.names.sort()
 
     def _raw(self, name: str) -> tuple[io.IOBase, int]:
-        file = open(self.path / name, "rb")  # noqa: SIM115  closed with the stream around it
-        return file, os.fstat(file.fileno()).st_size
+        return _open_file(self.path / name)
 
 
 class _File(Container):
@@ -83,8 +84,19 @@ class _File(Container):
         self.names = [path.name]
 
     def _raw(self, name: str) -> tuple[io.IOBase, int]:
-        file = open(self.path, "rb")  # noqa: SIM115  closed with the stream around it
-        return file, os.fstat(file.fileno()).st_size
+        return _open_file(self.path)
+
+
+def _open_file(path: Path) -> tuple[io.IOBase, int]:
+    _check_is_file(path)
+    file = open(path, "rb")  # noqa: SIM115  closed with the stream around it
+    return file, os.fstat(file.fileno()).st_size
+
+
+def _check_is_file(path: Path) -> None:
+    """Raise `BadFile` for a device or a pipe, which may never end."""
+    if path.exists() and not path.is_file():
+        raise BadFile(f"{path.name} is not a file that can be read from beginning to end. Save it as one.")
 
 
 class _Watched(io.RawIOBase):
@@ -124,8 +136,10 @@ def _too_large(name: str, container: str) -> str:
 
 
 @contextmanager
-def opened(path: Path, on_event: OnEvent = ignore) -> Iterator[Container]:
+def opened(path: Path, on_event: OnEvent = ignore, single: bool = False) -> Iterator[Container]:
     """The container at `path`: a folder, a zip by its name or its first bytes, or else a single file.
+
+    single: what is wanted is a file of text; a zip under such a name is refused.
 
     Raises `BadFile`, also for what comes up while the block reads.
     """
@@ -134,12 +148,18 @@ def opened(path: Path, on_event: OnEvent = ignore) -> Iterator[Container]:
     try:
         if path.is_dir():
             container = _Folder(path, on_event)
-        elif path.suffix.lower() == ".zip" or _begins_like_a_zip(path):
+        elif path.suffix.lower() == ".zip" or begins_like_a_zip(path):
+            if single:
+                raise BadFile(f"{name} is a zip under another name, perhaps of a spreadsheet. Save it as .csv.")
             container = _Zip(path, on_event)
         else:
             container = _File(path, on_event)
         yield container
-    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError) as error:
+    except NotImplementedError as error:
+        raise BadFile(
+            f"{name} is packed in a way that is not read here ({error}). Unpack it and give the folder."
+        ) from error
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError) as error:
         raise BadFile(
             f"{name} is not a whole zip file ({error}); the download may have broken off. Download it again."
         ) from error
@@ -154,6 +174,8 @@ def opened(path: Path, on_event: OnEvent = ignore) -> Iterator[Container]:
             container._zip.close()
 
 
-def _begins_like_a_zip(path: Path) -> bool:
+def begins_like_a_zip(path: Path) -> bool:
+    """Whether the first bytes are those of a zip. Raises `BadFile` for what is no file."""
+    _check_is_file(path)
     with open(path, "rb") as file:
         return file.read(4) == b"PK\x03\x04"

@@ -11,6 +11,9 @@ from email.utils import parsedate_to_datetime
 
 _X_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _X_DATE = re.compile(r"\w{3} (\w{3}) (\d\d) (\d\d):(\d\d):(\d\d) \+0000 (\d{4})")
+LONGEST = 64
+"""Characters; what is longer is no date, and looking for one in it would take long."""
+
 _NUMBER = re.compile(r"\d{9,17}(?:\.\d*)?")
 # "2015-01-24 02:02:37 +0000" of X's oldest archives, and "… UTC" of spreadsheets, are nearly ISO 8601.
 _ZONE_APART = re.compile(r"(?<=\d) (?:UTC|(?=[+-]\d\d:?\d\d$))")
@@ -37,6 +40,8 @@ def parse_date(value: object) -> datetime | None:
             month, *numbers, year = match.groups()
             return datetime(int(year), _X_MONTHS.index(month) + 1, *map(int, numbers), tzinfo=UTC)
         value = value.strip()
+        if len(value) > LONGEST:
+            return None
         if _NUMBER.fullmatch(value):
             return _since_1970(float(value))
         date = parsedate_to_datetime(value) if _WITH_NAMES.search(value) else datetime.fromisoformat(value)
@@ -66,7 +71,10 @@ def parse_dates(values: Sequence[object]) -> tuple[list[datetime | None], str | 
     unread = {
         index: match
         for index, value in enumerate(values)
-        if dates[index] is None and isinstance(value, str) and (match := _SLASHES.fullmatch(value.strip()))
+        if dates[index] is None
+        and isinstance(value, str)
+        and len(value) <= LONGEST
+        and (match := _SLASHES.fullmatch(value.strip()))
     }
     if not unread:
         return dates, None

@@ -20,6 +20,9 @@ SHARE_REDONE = 0.1
 """The share of doubtful places that must become valid UTF-8 that way: 28 % do in the worse of those two files,
 and hardly one in a text that was never damaged."""
 
+FEWEST_DAMAGED = 3
+"""Posts that had to be mended in a file before what is merely odd in it counts as damage too."""
+
 FEWEST_REDONE = 5
 """And so many different ones: a single place can come out as valid by chance."""
 
@@ -31,7 +34,10 @@ MOST_JUDGED = 2000
 # was a no-break space. With the letters around, because ftfy judges by them.
 _DOUBTFUL = re.compile(".?[\x80-\u25ff\uf8ff\ufb01\ufb02]{2,12}.?|[\u00c2\u00c3] |\ufffd")
 _LOST = "\ufffd"
-_BESIDE_A_LOST_BYTE = re.compile("_[^\x00-\x7f]|[^\x00-\x7f]_")
+# What no healthy text holds: the first letters of an accent, a dash or an emoji that were decoded wrongly.
+_UNMISTAKABLE = re.compile("[ÂÃ][\x80-\xbf]|â[€œž†]|ðŸ|ï¿½")
+# In a file that was damaged, more than that is suspect: such a letter before any sign, and a lost byte's "_".
+_LEFT_OVER = re.compile("[âðôÂÃ][^\x00-\x7f]|_[^\x00-\x7f]|[^\x00-\x7f]_")
 
 
 def encoding_of(path: Path) -> str:
@@ -71,17 +77,22 @@ def mend(texts: Sequence[str]) -> list[str | None]:
     saved by old spreadsheets on a Mac did, is first taken back through it, if that helps ftfy: text
     becomes valid UTF-8 by chance so rarely that the way on which it most often does is the right one.
     ftfy takes 40 microseconds a post, so it judges each different place once, and then only mends posts.
+    What it merely finds odd, like Ω≈ç√∫, is given up only in a file of which something was mended.
     """
     doubtful = {index: found for index, text in enumerate(texts)
                 if not text.isascii() and (found := _DOUBTFUL.findall(text))}  # fmt: skip
+    if not doubtful:
+        return list(texts)
+    places = dict.fromkeys(place for found in doubtful.values() for place in found)
+    times = _times_redone(list(places)[:MOST_JUDGED])
+    bad = {place for place in places if _is_bad(place)}
+    chosen = [i for i, text in enumerate(texts) if not text.isascii()] if times else [
+        index for index, found in doubtful.items() if not bad.isdisjoint(found)]  # fmt: skip
+    repaired = {index: _repair(texts[index], times) for index in chosen}
+    damaged = sum(text != texts[index] for index, text in repaired.items()) >= FEWEST_DAMAGED
     mended: list[str | None] = list(texts)
-    if doubtful:
-        places = dict.fromkeys(place for found in doubtful.values() for place in found)
-        times = _times_redone(list(places)[:MOST_JUDGED])
-        bad = {place for place in places if times or _is_bad(place)}
-        for index, found in doubtful.items():
-            if not bad.isdisjoint(found):
-                mended[index] = _mend(texts[index], times)
+    for index, text in repaired.items():
+        mended[index] = None if _is_lost(text, damaged, times > 0) else text
     return mended
 
 
@@ -117,10 +128,16 @@ def _redo(text: str, times: int) -> str | None:
     return text
 
 
-def _mend(text: str, times: int) -> str | None:
-    from ftfy import fix_encoding, is_bad
+def _repair(text: str, times: int) -> str:
+    from ftfy import fix_encoding
 
     redone = _redo(text, times)
-    mended = fix_encoding(text if redone is None else redone)
-    damaged = _LOST in mended or is_bad(mended) or times and _BESIDE_A_LOST_BYTE.search(mended)
-    return None if damaged else mended
+    return fix_encoding(text if redone is None else redone)
+
+
+def _is_lost(text: str, damaged: bool, redone: bool) -> bool:
+    from ftfy import is_bad
+
+    if _LOST in text or _UNMISTAKABLE.search(text):
+        return True
+    return damaged and is_bad(text) or redone and bool(_LEFT_OVER.search(text))

@@ -5,6 +5,7 @@ In: Mastodon's archive (`.zip`, its folder, or the `outbox.json` in it), or Blue
 messages too. Knows nothing about the networks' own servers.
 """
 
+import re
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,14 +22,24 @@ from utils.timelines.markup import plain
 PUBLIC = ("https://www.w3.org/ns/activitystreams#Public", "as:Public", "Public")
 """The three ways in which ActivityPub writes that a post is addressed to everybody."""
 
+LONGEST_KEY = 1024
+"""Bytes of the path of a record, by the specification of repositories."""
+
 _BLUESKY_POST, _BLUESKY_REPOST = "app.bsky.feed.post", "app.bsky.feed.repost"
 _BLUESKY_LINK = "app.bsky.richtext.facet#link"
 
 
-def outbox_in(container: Container) -> str | None:
-    """The member with Mastodon's posts, None where there is none."""
-    names = [name for name in container.names if name.rpartition("/")[2] == "outbox.json" and name.count("/") < 2]
-    return names[0] if names else None
+_OUTBOX = re.compile(r"((?:(?!\.|__)[^/]+/){0,3})outbox\.json")
+_ACTOR = re.compile(r"((?:(?!\.|__)[^/]+/){0,3})actor\.json")
+BESIDE = ("outbox.json", "actor.json", "likes.json", "bookmarks.json")
+"""What lies beside an outbox, and is no file of posts."""
+MEMBERS = (_OUTBOX, _ACTOR)
+"""Names of all members of Mastodon's archive that are ever opened."""
+
+
+def outboxes(container: Container) -> list[str]:
+    """The members with Mastodon's posts."""
+    return list(filter(_OUTBOX.fullmatch, container.names))
 
 
 def read_mastodon(container: Container, member: str) -> Timeline:
@@ -57,14 +68,14 @@ def from_outbox(outbox: dict, actor: Any, name: str, source: str) -> Timeline:
         activity = activity if isinstance(activity, dict) else {}
         note = activity.get("object")
         if activity.get("type") == "Announce":
-            posts.left_out["reposts"] += 1
+            posts.leave_out("reposts")
             continue
         if not isinstance(note, dict) or not isinstance(note.get("content"), str):
-            posts.left_out["unreadable"] += 1
+            posts.leave_out("unreadable")
         elif not _is_public(note):
-            posts.left_out["private"] += 1
+            posts.leave_out("private")
         elif note.get("summary"):
-            posts.left_out["warned"] += 1
+            posts.leave_out("warned")
         else:
             address = address or note.get("attributedTo")
             content = note["content"]
@@ -86,8 +97,11 @@ def _listed(value: Any) -> list:
 def _address(actor: Any, attributed_to: Any) -> str | None:
     """ "@name@server", from the description of the account or from where its posts say that they are from."""
     url = actor.get("id") if isinstance(actor, dict) else attributed_to
-    parts = urlsplit(url) if isinstance(url, str) else None
-    if not parts or not parts.hostname:
+    try:
+        parts = urlsplit(url)
+        if not isinstance(url, str) or not parts.hostname:
+            return None
+    except (ValueError, AttributeError, TypeError):
         return None
     name = actor.get("preferredUsername") if isinstance(actor, dict) else None
     name = name if isinstance(name, str) else parts.path.rstrip("/").rpartition("/")[2].lstrip("@")
@@ -98,7 +112,7 @@ def load_bluesky(path: Path, on_event: OnEvent = ignore) -> Timeline:
     """Read the posts of a Bluesky repository. Raises `BadFile`."""
     import libipld
 
-    with opened(path, on_event) as container, container.open(path.name) as stream:
+    with opened(path, on_event, single=True) as container, container.open(path.name) as stream:
         content = stream.read()
     try:
         _, blocks = libipld.decode_car(content)
@@ -130,7 +144,7 @@ def _record_keys(blocks: Any) -> dict[bytes, str]:
         key = b""
         for entry in entries if isinstance(entries, list) else ():
             try:
-                key = key[: entry["p"]] + entry["k"]
+                key = (key[: entry["p"]] + entry["k"])[:LONGEST_KEY]
                 keys[entry["v"]] = key.decode("ascii").rpartition("/")[2]
             except (LookupError, TypeError, ValueError):
                 break
@@ -155,6 +169,9 @@ def bluesky_text(record: dict) -> Any:
                 places.append((start, end, links[0].encode("utf-8", "replace")))
     except (LookupError, TypeError, AttributeError):
         return text
-    for start, end, link in sorted(places, reverse=True):
-        content = content[:start] + link + content[end:]
-    return content.decode("utf-8", "replace")
+    pieces, at = [], 0
+    for start, end, link in sorted(places):
+        if start >= at:
+            pieces += [content[at:start], link]
+            at = end
+    return b"".join([*pieces, content[at:]]).decode("utf-8", "replace")

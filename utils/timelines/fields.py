@@ -43,7 +43,10 @@ def find(names: Iterable[str], wanted: tuple[str, ...]) -> str | None:
 
 
 class Entry(NamedTuple):
-    """What an object says about one post. `reason` is why it is none of the author's, or None."""
+    """What an object says about one post.
+
+    reason: why it is not one to learn from, or None. plain: whether its text is known to be as it was read.
+    """
 
     id: Any = None
     date: Any = None
@@ -51,6 +54,7 @@ class Entry(NamedTuple):
     author: str | None = None
     reason: str | None = None
     names: tuple[str | None, str | None, str | None] = (None, None, None)
+    plain: bool = False
 
 
 def read(entry: Any) -> Entry:
@@ -60,15 +64,28 @@ def read(entry: Any) -> Entry:
     if not isinstance(entry, Mapping):
         return Entry()
     around, entry = entry, _proper(entry)
-    names = tuple(find(entry, wanted) for wanted in (TEXT, DATE, ID))
+    texts = {name: value for name, value in entry.items() if isinstance(value, str)}
+    names = (find(texts, TEXT), find(entry, DATE), find(entry, ID))
     text, date, number = (entry.get(name) if name else None for name in names)
+    if isinstance(whole := _whole_text(entry), str):
+        text = whole
     if date is None and (outer := find(around, DATE)):
         date = around[outer]
     if number is None and (outer := find(around, ID)):
         number = around[outer]
-    if isinstance(text, str) and _HTML.match(text) and len(text) < 4 * MAXIMUM_CHARACTERS:
+    is_plain = entry.get("plain") is True
+    if isinstance(text, str) and _HTML.match(text) and not is_plain and len(text) < 4 * MAXIMUM_CHARACTERS:
         text = plain(text)
-    return Entry(number, date, text, _author(entry) or _author(around), _not_ones_own(around, entry), names)
+    reason = _not_for_learning(around, entry)
+    return Entry(number, date, text, _author(entry) or _author(around), reason, names, is_plain)
+
+
+def _whole_text(entry: Mapping[str, Any]) -> Any:
+    """The full text of a long post, which X's interfaces keep beside the one that is cut off."""
+    for inside, name in (("note_tweet", "text"), ("extended_tweet", "full_text")):
+        if isinstance(found := entry.get(inside), Mapping):
+            return found.get(name)
+    return None
 
 
 def _proper(entry: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -81,14 +98,18 @@ def _proper(entry: Mapping[str, Any]) -> Mapping[str, Any]:
     return entry
 
 
-def _not_ones_own(*levels: Mapping[str, Any]) -> str | None:
-    """Posts that somebody else wrote are told apart by Mastodon's `reblog` and Bluesky's `reason`."""
+def _not_for_learning(*levels: Mapping[str, Any]) -> str | None:
+    """What networks say of a post: that somebody else wrote it, that it is for few, or behind a warning."""
     for level in levels:
         reason = level.get("reason")
-        if isinstance(level.get("reblog"), Mapping):
+        if isinstance(level.get("reblog"), Mapping) or isinstance(level.get("retweeted_status"), Mapping):
             return "reposts"
         if isinstance(reason, Mapping) and "repost" in str(reason.get("$type", "")).lower():
             return "reposts"
+        if level.get("visibility") in ("direct", "private"):
+            return "private"
+        if isinstance(level.get("spoiler_text"), str) and level["spoiler_text"].strip():
+            return "warned"
     return None
 
 

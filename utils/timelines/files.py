@@ -8,14 +8,16 @@ Knows nothing about archives, which are several files in one.
 import csv
 import io
 import json
+import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from utils.errors import BadFile
 from utils.events import OnEvent, ignore
-from utils.timelines import Collector, Timeline, archive, exports, fields, json_values, tables
+from utils.timelines import MAXIMUM_POSTS, Collector, Timeline, archive, exports, fields, json_values, tables
 from utils.timelines.containers import Container, opened
 from utils.timelines.dates import parse_dates
 from utils.timelines.encodings import encoding_of, mend
@@ -25,6 +27,9 @@ from utils.timelines.markup import unescape_if_escaped
 LISTS = ("tweets", "posts", "statuses", "data", "items", "results", "entries", "feed", "records", "toots", "messages")
 """The names under which tools keep the list of posts in an object."""
 
+FEWEST_SWALLOWED = 20
+"""Lines that look like rows inside one cell; a post of a poem has fewer, and no commas where they would be."""
+
 LINES_A_BLOCK = 8
 """Blocks between blank lines are posts if they are shorter than this on average; a file of a post a line
 has a blank line here and there."""
@@ -33,13 +38,13 @@ has a blank line here and there."""
 def load(path: Path, on_event: OnEvent = ignore) -> Timeline:
     """Read a file by what its name ends in. Raises `BadFile`, which says what is wrong, and where."""
     read = {".csv": _read_table, ".tsv": _read_table, ".json": _read_json, ".txt": _read_text}
-    with opened(path, on_event) as container:
+    with opened(path, on_event, single=True) as container:
         return read.get(path.suffix.lower(), _read_json_lines)(container)
 
 
-def _read_table(container: Container) -> Timeline:
+def _read_table(container: Container, quoted: bool = True) -> Timeline:
     with container.open(container.path.name) as stream:
-        table = tables.rows(stream, encoding_of(container.path))
+        table = tables.rows(stream, encoding_of(container.path), quoted)
         try:
             header = [name.strip() for name in next(table, [])]
             columns = tuple(fields.find(header, wanted) for wanted in (fields.TEXT, fields.DATE, fields.ID))
@@ -53,11 +58,31 @@ def _read_table(container: Container) -> Timeline:
 
             entries = [
                 Entry(cell(row, number), cell(row, date), cell(row, text), fields.handle(cell(row, author)))
-                for row in table
+                for row in _bounded(table)
             ]
         except csv.Error as error:
             raise BadFile(f"{container.name} is damaged: {error}. Save or download it again.") from None
+    if quoted and any(_is_swallowed(entry, len(header), len(entries)) for entry in entries):
+        again = _read_table(container, quoted=False)
+        return replace(again, remarks=(*again.remarks, "A quotation mark never ends; all of them were read as text."))
     return _timeline(container, entries, _took("column", columns))
+
+
+def _is_swallowed(entry: Entry, columns: int, rows: int) -> bool:
+    """Whether a cell holds the rest of its table, because a quotation mark never ended."""
+    lines = entry.text.split("\n") if entry.text and entry.text.count("\n") >= FEWEST_SWALLOWED else ()
+    if not lines:
+        return False
+    like_rows = sum(any(line.count(sign) >= columns - 1 for sign in tables.DELIMITERS) for line in lines)
+    return like_rows > 0.8 * len(lines) if columns > 1 else len(lines) > rows
+
+
+def _bounded(values: Iterable[Any]) -> Iterator[Any]:
+    """The values, or `BadFile` as soon as there are more than anybody has written."""
+    for number, value in enumerate(values):
+        if number == MAXIMUM_POSTS:
+            raise BadFile(f"There are more than {MAXIMUM_POSTS:,} entries. Give a file of one person's posts.")
+        yield value
 
 
 def _no_text_column(name: str, header: list[str]) -> str:
@@ -141,7 +166,7 @@ def _read_json_lines(container: Container) -> Timeline:
             for number, line in enumerate(lines, 1):
                 if line.strip("\ufeff \t\r\n"):
                     try:
-                        yield json.loads(line.lstrip("\ufeff"))
+                        yield from _posts_in(json.loads(line.lstrip("\ufeff")))
                     except (ValueError, RecursionError):
                         raise BadFile(
                             f"{name} is damaged or cut off: line {number} is not a whole JSON object. "
@@ -151,8 +176,16 @@ def _read_json_lines(container: Container) -> Timeline:
     return _from_entries(container, values())
 
 
+def _posts_in(value: Any) -> list[Any]:
+    """The entries in a line of JSON: itself, or those of the page of posts that it is."""
+    if isinstance(value, list):
+        return value
+    pages = [value[name] for name in LISTS if isinstance(value.get(name), list)] if isinstance(value, dict) else []
+    return pages[0] if pages and fields.read(value).text is None else [value]
+
+
 def _from_entries(container: Container, values: Iterable[Any]) -> Timeline:
-    entries = [fields.read(value) for value in values]
+    entries = [fields.read(value) for value in _bounded(values)]
     used = Counter(entry.names for entry in entries).most_common(1)
     names = used[0][0] if used else (None, None, None)
     return _timeline(container, entries, [] if names == ("text", "created_at", "id") else _took("field", names))
@@ -160,6 +193,10 @@ def _from_entries(container: Container, values: Iterable[Any]) -> Timeline:
 
 def _read_text(container: Container) -> Timeline:
     with container.open(container.path.name) as stream:
+        if os.path.getsize(container.path) > json_values.LARGEST_WHOLE:
+            raise BadFile(
+                f"{container.name} has more than {json_values.LARGEST_WHOLE >> 20} MB; that is no file of posts."
+            )
         text = io.TextIOWrapper(stream, encoding_of(container.path), errors="replace").read().lstrip("\ufeff")
     lines = [line.strip() for line in text.split("\n")]
     blocks: list[list[str]] = [[]]
@@ -188,12 +225,16 @@ def _timeline(container: Container, entries: list[Entry], remarks: list[str]) ->
     posts = Collector()
     for entry in entries:
         if entry.reason or not isinstance(entry.text, str):
-            posts.left_out[entry.reason or "unreadable"] += 1
+            posts.leave_out(entry.reason or "unreadable")
     entries = [entry for entry in entries if isinstance(entry.text, str) and not entry.reason]
-    texts = unescape_if_escaped([text or "\ufffd" for text in mend([entry.text for entry in entries])])
+    texts: Sequence[str | None] = [entry.text for entry in entries]
+    if not all(entry.plain for entry in entries):
+        texts = unescape_if_escaped([text or "\ufffd" for text in mend(texts)])
     dates, order = parse_dates([entry.date for entry in entries])
     for number, (entry, date, text) in enumerate(zip(entries, dates, texts, strict=True), 1):
         posts.add(fields.short_id(entry.id) or number, date, text)
+    if encoding_of(container.path) == "sloppy-windows-1252":
+        remarks = [*remarks, f"{container.name} is not in UTF-8; it was read as Windows-1252."]
     if order:
         remarks = [*remarks, f"Dates like 3/4/2020 were read {order}."]
     authors = Counter(entry.author for entry in entries if entry.author)

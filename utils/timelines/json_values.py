@@ -21,7 +21,10 @@ CHUNK = 1 << 18
 LONGEST_ENTRY = 1 << 26
 """Characters of one entry, after which something is broken: a post of 10 MB is a sixth of it."""
 
-_ASSIGNMENT = re.compile(r"\s*(?:var\s+)?[\w.]+\s*=\s*")
+LARGEST_WHOLE = 1 << 29
+"""Bytes of a value that has to be held as a whole: about 200,000 posts of Mastodon."""
+
+_ASSIGNMENT = re.compile(r"\s*(?:var\s+)?[\w.]{1,100}\s*=\s*")
 _SPACE = re.compile(r"[ \t\r\n]*")
 _decode = json.JSONDecoder().raw_decode
 
@@ -81,35 +84,48 @@ def entries(stream: BinaryIO, name: str) -> Iterator[Any]:
     _skip_assignment(window)
     if window.next() != "[":
         raise BadFile(f"{name} holds no list of posts. Was another file meant?")
-    window.at += 1
     try:
-        mark = window.next()
-        while mark != "]":
-            yield window.value()
-            mark = window.next()
+        while window.next() == "[":  # nearly always one list; some tools write one behind the other
             window.at += 1
-            if mark == ",":
-                window.next()
-            elif mark != "]":
-                raise ValueError("neither another entry nor the end")
+            yield from _entries(window)
+            while window.next() == ";":
+                window.at += 1
+            _skip_assignment(window)
+        if window.next():
+            raise ValueError("something behind the list")
     except (ValueError, RecursionError):
         raise _damaged(name) from None
-    while stream.read(CHUNK):
-        pass  # a zip compares its checksum only at the end of a member
 
 
-def whole(stream: BinaryIO, name: str) -> Any:
-    """The one value in a stream. Raises `BadFile` where it is damaged."""
-    window = _Window(stream)
-    _skip_assignment(window)
+def _entries(window: _Window) -> Iterator[Any]:
+    """The entries up to the end of the list, which is used up."""
+    mark = window.next()
+    if mark == "]":
+        window.at += 1
+    while mark != "]":
+        yield window.value()
+        mark = window.next()
+        window.at += 1
+        if mark == ",":
+            window.next()
+        elif mark != "]":
+            raise ValueError("neither another entry nor the end")
+
+
+def whole(stream: BinaryIO, name: str, limit: int = LARGEST_WHOLE) -> Any:
+    """The one value in a stream of at most `limit` bytes. Raises `BadFile` where it is damaged or larger."""
+    content = stream.read(limit + 1)
+    if len(content) > limit:
+        raise BadFile(f"{name} has more than {limit >> 20} MB, which is too much to be read at once.")
+    text = content.decode("utf-8-sig", "replace")
     try:
-        return json.loads(window.text[window.at :] + stream.read().decode("utf-8", "replace"))
+        return json.loads(_ASSIGNMENT.sub("", text, count=1) if _ASSIGNMENT.match(text) else text)
     except (ValueError, RecursionError):
         raise _damaged(name) from None
 
 
 def _skip_assignment(window: _Window) -> None:
-    if match := _ASSIGNMENT.match(window.text):
+    if match := _ASSIGNMENT.match(window.text, window.at):
         window.at = match.end()
 
 

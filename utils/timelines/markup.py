@@ -7,7 +7,6 @@ it. Knows nothing about posts.
 import html
 import re
 from collections.abc import Sequence
-from html.parser import HTMLParser
 
 # Only what is closed by a semicolon: "R&D" and "&copy=1" are no escapes in a post.
 _ESCAPE = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,31});")
@@ -30,33 +29,8 @@ def unescape_if_escaped(texts: Sequence[str]) -> list[str]:
     return [unescape(text) for text in texts] if escapes and escapes >= bare else list(texts)
 
 
-class _Reader(HTMLParser):
-    """Collects visible text; a paragraph becomes an empty line, a break a line break."""
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.pieces: list[str] = []
-        self._hidden = 0
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag in ("script", "style"):
-            self._hidden += 1
-        elif tag == "br":
-            self.pieces.append("\n")
-        elif tag in ("p", "blockquote", "ul", "ol", "pre", "div"):
-            self.pieces.append("\n\n")
-        elif tag == "li":
-            self.pieces.append("\n")
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag in ("script", "style"):
-            self._hidden = max(0, self._hidden - 1)
-        elif tag in ("p", "blockquote", "ul", "ol", "pre", "div"):
-            self.pieces.append("\n\n")
-
-    def handle_data(self, data: str) -> None:
-        if not self._hidden:
-            self.pieces.append(data)
+_APART = ("p", "blockquote", "ul", "ol", "pre", "div")
+_HIDDEN = ("script", "style", "head")
 
 
 def plain(content: str) -> str:
@@ -64,7 +38,14 @@ def plain(content: str) -> str:
 
     Mastodon hides the ends of a link's text by style; here they come along, so that it is a link still.
     """
-    reader = _Reader()
-    reader.feed(content)
-    reader.close()
-    return re.sub(r"\n{3,}", "\n\n", "".join(reader.pieces)).strip()
+    from selectolax.lexbor import LexborHTMLParser
+
+    pieces = []
+    for node in LexborHTMLParser(content).root.traverse(include_text=True):
+        if node.tag == "-text" and node.parent.tag not in _HIDDEN:
+            pieces.append(node.text_content or "")
+        elif node.tag in ("br", "li"):
+            pieces.append("\n")
+        elif node.tag in _APART:
+            pieces.append("\n\n")
+    return re.sub(r"\n{3,}", "\n\n", "".join(pieces)).strip()

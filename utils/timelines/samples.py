@@ -18,6 +18,8 @@ NAMES = {
     "unit7bakes": "Unit 7, a robot on the night shift of a bakery",
 }
 
+FIRST_NAMES = {"keeperfinch": "Marlowe", "unit7bakes": "Unit 7"}
+
 
 def choices() -> str:
     """The bundled authors as references, in words."""

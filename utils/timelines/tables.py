@@ -6,7 +6,10 @@ about what the columns hold.
 
 import csv
 import io
+import re
 from collections.abc import Iterator
+
+from utils.errors import BadFile
 
 DELIMITERS = (",", ";", "\t", "|")
 
@@ -17,28 +20,47 @@ SAMPLE = 1 << 16
 """Bytes in which the first row is looked for."""
 
 
-def rows(stream: io.BufferedReader, encoding: str = "utf-8-sig") -> Iterator[list[str]]:
-    """Every row that is not empty. Bytes that are invalid in the encoding become U+FFFD."""
+def rows(stream: io.BufferedReader, encoding: str = "utf-8-sig", quoted: bool = True) -> Iterator[list[str]]:
+    """Every row that is not empty, none longer than the first: what is too many belongs to the longest cell.
+
+    Bytes that are invalid in the encoding become U+FFFD. quoted: whether quotation marks hold a cell
+    together, as they should; in a file where one never ends they are letters like others.
+    """
     start = stream.peek(SAMPLE)[:SAMPLE].decode(encoding, "replace")
     text = io.TextIOWrapper(stream, encoding, errors="replace", newline="")
-    first = start.partition("\n")[0].strip()
+    first = re.split(r"[\r\n]", start, maxsplit=1)[0].strip()
     if len(first) == 5 and first.lower().startswith("sep="):  # what Excel writes on top
         delimiter = first[-1]
         next(text)
     else:
         delimiter = max(DELIMITERS, key=lambda sign: len(_first_row(start, sign)))
     csv.field_size_limit(LONGEST_FIELD)
-    for row in csv.reader(text, delimiter=delimiter):
+    width = 0
+    for row in csv.reader(text, delimiter=delimiter, quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE):
         if len(row) > 1 or row and row[0].strip():
-            yield row
+            width = width or len(row)
+            yield row if len(row) <= width else _joined(row, width, delimiter)
 
 
-def rows_as_dicts(stream: io.BufferedReader) -> Iterator[dict[str, str]]:
-    """The rows below the first one, which gives the names."""
+def _joined(row: list[str], width: int, delimiter: str) -> list[str]:
+    """A row that was cut at signs that belong to its text, put together again around its longest piece.
+
+    Of the ways to join so many neighbours, the one whose joined cell is longest.
+    """
+    surplus = len(row) - width
+    start = max(range(width), key=lambda at: sum(map(len, row[at : at + surplus + 1])))
+    return [*row[:start], delimiter.join(row[start : start + surplus + 1]), *row[start + surplus + 1 :]]
+
+
+def rows_as_dicts(stream: io.BufferedReader, name: str) -> Iterator[dict[str, str]]:
+    """The rows below the first one, which gives the names. Raises `BadFile`."""
     table = rows(stream)
-    header = next(table, [])
-    for row in table:
-        yield dict(zip(header, row, strict=False))
+    try:
+        header = next(table, [])
+        for row in table:
+            yield dict(zip(header, row, strict=False))
+    except csv.Error as error:
+        raise BadFile(f"{name} is damaged: {error}. Save or download it again.") from None
 
 
 def _first_row(start: str, delimiter: str) -> list[str]:

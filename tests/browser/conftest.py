@@ -1,0 +1,124 @@
+"""A real browser before a real Voilà, started by the command that `make demo` runs."""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from utils import environment
+
+ROOT = Path(__file__).parents[2]
+REAL_CACHE = environment.cache_folder()
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+CHROMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+
+
+@pytest.fixture(scope="session")
+def visitors(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that holds the folders of all visitors."""
+    return tmp_path_factory.mktemp("home") / "cache" / "visitors"
+
+
+@pytest.fixture(scope="session")
+def address(visitors: Path) -> Iterator[str]:
+    """The address of a Voilà of this test's own, with a home of its own and the real weights."""
+    cache, home = visitors.parent, visitors.parent.parent
+    cache.mkdir()
+    (REAL_CACHE / "models").mkdir(parents=True, exist_ok=True)
+    (cache / "models").symlink_to(REAL_CACHE / "models")
+    command = re.search(r"^demo:.*\n\t(.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[1]
+    command = (
+        command.replace("$(RUN)", sys.executable)
+        .replace("$(CURDIR)", str(ROOT))
+        .replace("$(VOILA)", f"--no-browser --port={_free_port()}")
+    )
+    kept = {name: value for name, value in os.environ.items() if name not in ("OMP_NUM_THREADS", "PYTHONPATH")}
+    log = open(home / "log", "w+")  # noqa: SIM115  closed below
+    server = subprocess.Popen(
+        command, shell=True, cwd=ROOT, stdout=log, stderr=log, start_new_session=True,
+        env={**kept, "HOME": str(home), "HUGGINGTWEETS_CACHE": str(cache)},
+    )  # fmt: skip
+    try:
+        yield _address_in(home / "log", server)
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(20)
+        log.close()
+
+
+def _free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return taken.getsockname()[1]
+
+
+def _address_in(log: Path, server: subprocess.Popen) -> str:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and server.poll() is None:
+        if found := re.search(r"http://(?:localhost|127\.0\.0\.1):\d+/", log.read_text()):
+            return found[0]
+        time.sleep(0.1)
+    raise AssertionError(f"Voilà did not start: {log.read_text()}")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Chromium: the distribution's where there is one, else the one that Playwright downloads."""
+    found = next(filter(None, map(shutil.which, CHROMES)), None)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(browser: Browser, address: str) -> Iterator[Callable[..., Page]]:
+    """A function that opens the page as a new visitor; afterwards nothing may have gone wrong in the browser."""
+    contexts, faults, elsewhere = [], [], []
+
+    def open_page(width: int = 1280, dark: bool = False) -> Page:
+        context = browser.new_context(
+            viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light", accept_downloads=True
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("request", lambda request: _note_other_hosts(request.url, address, elsewhere))
+        page.goto(address)
+        page.get_by_role("button", name="Try Marlowe").wait_for(timeout=30_000)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert faults == []
+    assert elsewhere == []
+
+
+def _note_other_hosts(url: str, address: str, elsewhere: list[str]) -> None:
+    if url.startswith(("http", "ws")) and not re.sub("^ws", "http", url).startswith(address):
+        elsewhere.append(url)
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Callable[[Page, str], None]:
+    """A function that keeps a screenshot of the whole page, in `$SCREENSHOTS` where that is set."""
+    folder = Path(os.environ.get("SCREENSHOTS") or tmp_path)
+
+    def take(page: Page, name: str) -> None:
+        height = page.evaluate("document.querySelector('.ht-page').getBoundingClientRect().height + 40")
+        before = page.viewport_size
+        page.set_viewport_size({"width": before["width"], "height": int(height)})
+        page.screenshot(path=folder / f"{name}.png")
+        page.set_viewport_size(before)
+
+    return take

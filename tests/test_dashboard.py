@@ -1,0 +1,235 @@
+"""The page's parts without a browser: what they show, what they refuse, and what they start."""
+
+import html
+import json
+import os
+import random
+import re
+import signal
+import zipfile
+from contextlib import suppress
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from utils.cleaning import clean
+from utils.dashboard import Dashboard, upload
+from utils.dashboard.game import ending, questions, score
+from utils.dashboard.html import author_card, copy_button, curve, post, posts_by_month
+from utils.dashboard.keep import zip_bot
+from utils.dashboard.runs import ChildFailed, Problem, Run, Writer
+from utils.dashboard.visitor import Visitor
+from utils.errors import BadFile, BadReference, TooFewPosts
+from utils.pipeline import make_bot
+from utils.settings import TrainingSettings
+from utils.timelines import load
+
+ROOT = Path(__file__).parent.parent
+HOSTILE = "<img src=x onerror=alert(1)> \"quoted\" 'so' & </script>"
+
+
+@pytest.fixture(scope="module")
+def bot(taught_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bot of a tiny model."""
+    folder = tmp_path_factory.mktemp("bots") / "unit7bakes"
+    make_bot(["sample:unit7bakes"], TrainingSettings(steps=3, model=str(taught_model)), out=folder)
+    return folder
+
+
+def test_whatever_came_from_outside_is_escaped() -> None:
+    author = clean(load("sample:unit7bakes"))
+    hostile = type(author)(HOSTILE, HOSTILE, author.posts, author.dropped, author.changed, True, ("", 0), (HOSTILE,))
+    for markup in (post(HOSTILE, HOSTILE), copy_button(HOSTILE), author_card(hostile), curve([(0, 1.0)], HOSTILE, 1)):
+        assert "<img" not in markup and "</script" not in markup
+        assert html.escape(HOSTILE) in markup
+
+
+def test_a_chart_has_its_place_before_it_has_a_point() -> None:
+    empty, full = curve([], "loss", 60), curve([(0, 2.0), (30, 1.5)], "loss", 60, baseline=2.0)
+    assert re.search(r'viewBox="[^"]+"', empty)[0] == re.search(r'viewBox="[^"]+"', full)[0]
+    assert "1.50 now" in full
+    assert posts_by_month(()) == ""
+
+
+def test_the_game_has_as_many_real_posts_as_drafts_of_about_the_same_length() -> None:
+    drafts = [
+        "short and sweet it is",
+        "a draft of rather more words than the other one has got in it",
+        "RT @a: not counted",
+    ]
+    held_out = [
+        "x" * 300 + " is long here",
+        "quite short too now",
+        "this real one is of the length that is being looked for here",
+    ]
+    asked = questions(held_out, drafts, random.Random(0))
+    assert sorted(question.real for question in asked) == [False, False, True, True]
+    assert {question.text for question in asked if question.real} == set(held_out[1:])
+    with pytest.raises(TooFewPosts):
+        questions(["one two three"], drafts, random.Random(0))
+
+
+def test_score_and_ending_say_how_it_went() -> None:
+    asked = questions(["one two three", "four five six"], ["seven eight nine", "ten eleven twelve"], random.Random(0))
+    answers = [question.real for question in asked]
+    assert score([True, False, True, True]) == "3 of 4 right, 2 in a row"
+    assert ending(asked, answers).startswith(f"You told {sum(answers)} of 4 apart. Of the bot's 2 posts, 2 passed")
+
+
+def test_a_download_has_no_private_posts(bot: Path, tmp_path: Path) -> None:
+    shares: list[float] = []
+    with zipfile.ZipFile(zip_bot(bot, tmp_path / "bot.zip", shares.append)) as zipped:
+        names = zipped.namelist()
+    assert "unit7bakes/bot.json" in names and "unit7bakes/model.safetensors" in names
+    assert not [name for name in names if "private" in name]
+    assert shares[-1] == 1.0
+
+
+def test_a_visitor_cannot_come_to_what_is_anothers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = Visitor(), Visitor()
+    assert one.folder != other.folder
+    assert one.folder.stat().st_mode & 0o077 == 0
+    mine = one.folder / "posts.txt"
+    mine.write_text("mine")
+    one.check(str(mine))
+    with pytest.raises(BadReference, match="Choose the file below"):
+        other.check(str(mine))
+    with pytest.raises(BadReference):
+        other.check(f"{other.folder}/../{one.folder.name}/posts.txt")
+    elsewhere = tmp_path / "elsewhere.txt"
+    elsewhere.write_text("of this computer")
+    other.check(str(elsewhere))
+    other.check("sample:keeperfinch")
+    monkeypatch.setenv("HUGGINGTWEETS_PUBLIC", "1")
+    with pytest.raises(BadReference):
+        other.check(str(elsewhere))
+
+
+@pytest.mark.parametrize(
+    "name", ["../../etc/passwd", "a/../../b.txt", "..\\\\x.txt", "data/../../tweets.js", "x" * 300, ""]
+)
+def test_an_upload_cannot_leave_its_folder(name: str) -> None:
+    with pytest.raises(BadFile):
+        upload.safe_member(name)
+    with suppress(BadFile):
+        assert re.fullmatch(r"[^/\\]+", upload.safe_name(name))
+
+
+def test_the_browsers_messages_become_a_file_in_the_visitors_folder() -> None:
+    visitor, came, failed = Visitor(), [], []
+    taking = upload.Upload(visitor, came.append, failed.append)
+    tweets = b'window.YTD.tweets.part0 = [{"tweet": {"full_text": "one two three"}}]'
+    for content, buffers in (
+        ({"type": "begin"}, []),
+        ({"type": "piece", "file": "x.zip", "member": "data/tweets.js", "at": 0}, [tweets[:20]]),
+        ({"type": "piece", "file": "x.zip", "member": "data/tweets.js", "at": 20}, [tweets[20:]]),
+        ({"type": "done"}, []),
+    ):
+        taking._heard(None, content, buffers)
+    assert failed == []
+    assert came[0].is_relative_to(visitor.folder)
+    assert [item.text for item in load(came[0]).posts] == ["one two three"]
+    taking._heard(None, {"type": "begin"}, [])
+    taking._heard(None, {"type": "piece", "file": "x.zip", "member": "data/direct-messages.js", "at": 0}, [b"secret"])
+    assert "was not asked for" in str(failed[0])
+
+
+def test_plain_uploads_of_both_ipywidgets_are_taken() -> None:
+    came: list[Path] = []
+    taking = upload.Upload(Visitor(), came.append, pytest.fail)
+    taking._plain({"new": {"a.txt": {"content": b"one two three", "metadata": {}}}})
+    taking._plain({"new": ({"name": "b.txt", "content": memoryview(b"four five six")},)})
+    taking._plain({"new": ()})
+    assert [[item.text for item in load(path).posts] for path in came] == [["one two three"], ["four five six"]]
+
+
+def test_a_training_tells_its_events_and_can_be_found_again(taught_model: Path, tmp_path: Path) -> None:
+    run = Run.start(tmp_path / "runs" / "1", ["sample:unit7bakes"], tmp_path / "bot", 0.5, str(taught_model), 0)
+    assert Run.newest(tmp_path / "runs") == run and run.is_going()
+    kinds = []
+    for event in run.events():
+        kinds.append(event["event"])
+        if kinds.count("loss") == 3:
+            run.stop()
+    assert {"stage", "held-out", "validation", "loss", "draft", "warning", "done"} <= set(kinds)
+    assert not run.is_going()
+    assert run.report()["stopped"] is True
+    assert [event["event"] for event in run.events()] == kinds, "a page that comes later sees all of it"
+    assert (tmp_path / "bot" / "bot.json").exists()
+
+
+def test_a_second_training_waits_for_its_turn(taught_model: Path, tmp_path: Path) -> None:
+    first = Run.start(tmp_path / "1", ["sample:unit7bakes"], tmp_path / "bot1", 5, str(taught_model), 0)
+    events = first.events()
+    while next(events)["event"] != "loss":
+        pass
+    second = Run.start(tmp_path / "2", ["sample:unit7bakes"], tmp_path / "bot2", 0.5, str(taught_model), 0)
+    assert "comes after it" in next(second.events())["sentence"]
+    first.stop()
+    list(events)
+    assert list(second.events())[-1]["event"] == "done"
+
+
+def test_a_training_that_fails_says_why(tmp_path: Path) -> None:
+    run = Run.start(tmp_path / "1", ["sample:unit7bakes"], tmp_path / "bot", 0.5, str(tmp_path / "no-model"), 0)
+    with pytest.raises(Problem, match="no-model"):
+        list(run.events())
+
+
+def test_a_training_that_was_killed_is_no_secret(taught_model: Path, tmp_path: Path) -> None:
+    run = Run.start(tmp_path / "1", ["sample:unit7bakes"], tmp_path / "bot", 5, str(taught_model), 0)
+    events = run.events()
+    next(events)
+    os.kill(run.about["pid"], signal.SIGKILL)
+    with pytest.raises(ChildFailed, match="may have been killed"):
+        list(events)
+
+
+def test_a_bot_writes_when_asked_and_stops_when_asked(bot: Path) -> None:
+    writer = Writer(bot)
+    try:
+        first = [event for event in writer.write("", 3, 1.0) if event["event"] == "draft"]
+        assert first and all(event["post"].endswith("written by a bot") for event in first)
+        with pytest.raises(Problem, match="opening counts"):
+            list(writer.write("far too long " * 40, 1, 1.0))
+        events = writer.write("", 20, 1.0)
+        next(events)
+        writer.stop()
+        assert list(events)[-1]["event"] == "done"
+    finally:
+        writer.close()
+    with pytest.raises(ChildFailed):
+        list(writer.write("", 1, 1.0))
+
+
+def test_the_page_comes_up_with_closed_parts_and_without_torch() -> None:
+    page = Dashboard()
+    closed = [region.body.layout.display for region in (page.train, page.write, page.game, page.keep)]
+    assert closed == ["none"] * 4
+    assert page.author.body.layout.display != "none"
+
+
+def test_an_error_in_a_click_is_shown_and_not_lost() -> None:
+    page = Dashboard()
+    page.author.add = lambda reference: 1 / 0
+    page.author._load.click()
+    shown = page.author.status.widget.value
+    assert "Nothing that was made is lost" in shown and "ZeroDivisionError" in shown and "<details>" in shown
+
+
+def test_the_notebooks_only_import_create_and_show() -> None:
+    notebook = nbformat.read(ROOT / "huggingtweets-demo.ipynb", as_version=4)
+    for cell in notebook.cells[1:]:
+        assert cell.cell_type != "code" or len(cell.source.splitlines()) <= 10
+    assert not any(cell.get("outputs") or cell.get("execution_count") for cell in notebook.cells)
+    assert "display-mode" in notebook.cells[0].source
+
+
+def test_the_page_asks_no_other_host_for_anything() -> None:
+    template = ROOT / "utils/dashboard/share/jupyter/voila/templates/huggingtweets/index.html.j2"
+    sources = [template, *(ROOT / "utils/dashboard/assets").iterdir()]
+    for source in sources:
+        addresses = re.findall(r"https?://[\w.]+", source.read_text("utf-8"))
+        assert set(addresses) <= {"http://www.w3.org"}, source
+    assert json.loads((ROOT / "voila.json").read_text())["VoilaConfiguration"]["template"] == "huggingtweets"

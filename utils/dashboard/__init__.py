@@ -1,0 +1,69 @@
+"""The page: four parts and a last one, each a region of the screen, each opened by the one before.
+
+In: a visitor. Out: widgets. This module creates the regions and links them; what each does is in its own
+module. Knows nothing about posts, models or training: `runs.py` starts the command line for that.
+"""
+
+from pathlib import Path
+
+import ipywidgets as widgets
+from IPython.display import display
+
+from utils.dashboard.author import AuthorRegion
+from utils.dashboard.game import GameRegion
+from utils.dashboard.html import escape
+from utils.dashboard.keep import KeepRegion
+from utils.dashboard.train import TrainRegion
+from utils.dashboard.visitor import ASSETS, Visitor
+from utils.dashboard.write import WriteRegion
+
+
+class Dashboard:
+    """The whole page."""
+
+    TITLE = "HuggingTweets"
+    SENTENCE = "Give it somebody’s posts; a few minutes later a small language model writes posts in that voice."
+    DISCLAIMER = (
+        "What a bot writes, its author might have written, and did not. Every draft carries a mark that says so; leave "
+        "it there. Train on your own posts, or on those of people who would be amused. Your posts stay on the machine "
+        "that runs this page."
+    )
+
+    def __init__(self) -> None:
+        self.visitor = Visitor()
+        self.keep = KeepRegion(self.visitor, self.open_bot)
+        self.write = WriteRegion()
+        self.game = GameRegion(self.write)
+        self.train = TrainRegion(self.visitor, self.write.leave, self.new_bot)
+        self.author = AuthorRegion(self.visitor, self.train.offer)
+        style = (ASSETS / "style.css").read_text("utf-8")
+        top = f"<style>{style}</style><h1>{escape(self.TITLE)}</h1><p>{escape(self.SENTENCE)}</p>"
+        regions = (self.author, self.train, self.write, self.game, self.keep)
+        bottom = widgets.HTML(f'<p class="ht-note">{escape(self.DISCLAIMER)}</p>')
+        self.widget = widgets.VBox(
+            [widgets.HTML(top), *(region.widget for region in regions), bottom, self.visitor.widget]
+        )
+        self.widget.add_class("ht-page")
+        self.visitor.when_known(self.come_back)
+
+    def show(self) -> None:
+        """Put the page on the screen."""
+        display(self.widget)
+
+    def come_back(self) -> None:
+        """Pick up what the visitor left behind before a reload: a training that goes on, or the newest bot."""
+        self.train.resume()
+        if bots := self.keep.bots():
+            self.open_bot(bots[0])
+
+    def new_bot(self, bot: Path) -> None:
+        """A training is over: open what needs a bot, and load it while its maker reads how it went."""
+        self.open_bot(bot)
+        self.write.warm_up()
+
+    def open_bot(self, bot: Path) -> None:
+        """Open parts 3, 4 and the last one for a bot."""
+        with self.keep.catching():
+            self.write.offer(bot)
+            self.game.offer()
+            self.keep.offer(bot)

@@ -1,0 +1,133 @@
+"""Part 1: whose voice? One to three authors, typed, chosen or uploaded.
+
+In: references. Out: CleanTimelines with their references, once there is enough to learn from. Knows
+nothing about training.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import ipywidgets as widgets
+
+from utils.cleaning import CleanTimeline, check_enough
+from utils.dashboard import worker
+from utils.dashboard.html import author_card, escape, preview
+from utils.dashboard.region import Progress, Region, button, labelled, row
+from utils.dashboard.upload import Upload
+from utils.dashboard.visitor import Visitor
+from utils.errors import TooFewPosts
+from utils.events import Event
+from utils.pipeline import read
+from utils.settings import MAXIMUM_AUTHORS
+from utils.timelines import samples, understand
+
+
+@dataclass(frozen=True)
+class Author:
+    """One author as the page holds it: how to find the posts again, and what is left of them."""
+
+    reference: str
+    posts: CleanTimeline
+
+
+class AuthorRegion(Region):
+    """The box, the bundled authors, the upload, and a card for each author that was read."""
+
+    TITLE = "1. Whose voice?"
+    SENTENCE = (
+        "Try one of our two invented authors, or give posts of your own: the archive of your account, or any file."
+    )
+
+    def __init__(self, visitor: Visitor, on_change: Callable[[list[Author]], None]) -> None:
+        super().__init__()
+        self._visitor, self._on_change = visitor, on_change
+        self.authors: list[Author] = []
+        self._box = labelled(
+            widgets.Text(description="Author or file", placeholder="sample:keeperfinch, or the path of a file")
+        )
+        self._understood = widgets.HTML()
+        self._load = button("Read the posts", "Read and clean the posts of this author", main=True)
+        tries = [button(f"Try {samples.FIRST_NAMES[name]}", f"Use sample:{name}") for name in samples.NAMES]
+        explained = [widgets.HTML(f'<span class="ht-note">{about}</span>') for about in samples.NAMES.values()]
+        self._upload = Upload(visitor, self._uploaded, self.status.say_error)
+        self._progress = Progress("Reading the posts")
+        self._cards = widgets.VBox()
+        self.body.children = [
+            *(row(*pair) for pair in zip(tries, explained, strict=True)),
+            self._box, self._understood, row(self._load), self._upload.widget,
+            self._progress.widget, self.status.widget, self._cards,
+        ]  # fmt: skip
+        self.controls = [self._box, self._load, *tries, *self._upload.controls]
+        self._box.observe(self._typed, "value")
+        self.on_click(self._load, lambda: self.add(self._box.value))
+        for name, control in zip(samples.NAMES, tries, strict=True):
+            self.on_click(control, lambda name=name: self.add(f"sample:{name}"))
+        self._typed({"new": ""})
+
+    def _typed(self, change: dict) -> None:
+        known, sentence = (True, "") if not change["new"].strip() else understand(change["new"])
+        kind = "good" if known else "note"
+        self._understood.value = f'<div class="ht-status ht-{kind}" role="status">{escape(sentence)}</div>'
+
+    def add(self, reference: str) -> None:
+        """Read an author's posts, beside the page, and show them."""
+        reference = reference.strip()
+        self._visitor.check(reference)
+        self.freeze()
+        self.status.clear()
+        worker.start(self.guarded(lambda: self._read(reference)))
+
+    def _uploaded(self, path: Path) -> None:
+        with self.catching():
+            self.add(str(path))
+
+    def _read(self, reference: str) -> None:
+        def on_event(event: Event) -> None:
+            self._progress.show(event.fraction, event.sentence)
+
+        try:
+            if any(author.reference == reference for author in self.authors):
+                self.status.say("This author is there already; add another, or go on to part 2.", "warning")
+                return
+            if len(self.authors) == MAXIMUM_AUTHORS:
+                self.status.say(f"At most {MAXIMUM_AUTHORS} authors can be mixed; take one away first.", "warning")
+                return
+            self._progress.show(None, "Reading the posts")
+            posts = read([reference], on_event=on_event)[0]
+            self.authors.append(Author(reference, posts))
+            self._show()
+        finally:
+            self._progress.hide()
+            self.unfreeze()
+
+    def _show(self) -> None:
+        cards = []
+        for author in self.authors:
+            away = button("Take away", f"Leave {author.posts.author} out")
+            self.on_click(away, lambda author=author: self._remove(author))
+            self.controls.append(away)
+            cards += [widgets.HTML(author_card(author.posts) + preview(author.posts.posts)), row(away)]
+        self._cards.children = cards
+        self._judge()
+
+    def _remove(self, author: Author) -> None:
+        self.authors.remove(author)
+        self._show()
+
+    def _judge(self) -> None:
+        """Say whether that is enough to learn from, and tell the page."""
+        enough = False
+        try:
+            warnings = check_enough([author.posts for author in self.authors])
+            enough = bool(self.authors)
+        except TooFewPosts as error:
+            self.status.say(str(error), "bad")
+        else:
+            if warnings:
+                self.status.say(" ".join(warnings), "warning")
+            elif enough:
+                self.status.say("That is enough to learn from. Add another author to mix two voices, or go on.", "good")
+            else:
+                self.status.clear()
+        self._on_change(self.authors if enough else [])

@@ -1,0 +1,126 @@
+"""Keep it: download the bot, or open an earlier one.
+
+In: the visitor's folder and the bot at hand. Out: a zip without the author's posts, or an earlier bot.
+Knows nothing about what is in a bot.
+"""
+
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import ipywidgets as widgets
+import traitlets
+
+from utils import environment
+from utils.bot import PRIVATE, read_story
+from utils.dashboard import worker
+from utils.dashboard.region import Progress, Region, button, labelled, row
+from utils.dashboard.visitor import ASSETS, Visitor
+from utils.errors import BadBot, UserError
+
+PIECE = 1 << 22
+
+
+def zip_bot(bot: Path, target: Path, on_file: Callable[[float], None] = lambda share: None) -> Path:
+    """Write a bot without its private posts as a zip. Weights do not get smaller, so they are only stored."""
+    files = sorted(path for path in bot.rglob("*") if path.is_file() and PRIVATE not in path.relative_to(bot).parts)
+    total = sum(path.stat().st_size for path in files) or 1
+    done = 0
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as zipped:
+        for path in files:
+            zipped.write(path, Path(bot.name) / path.relative_to(bot))
+            done += path.stat().st_size
+            on_file(done / total)
+    return target
+
+
+class _Download(anywidget.AnyWidget):
+    """The browser's side: asks for one piece after the other, and saves them as a file."""
+
+    _esm = ASSETS / "download.js"
+    name = traitlets.Unicode().tag(sync=True)
+    size = traitlets.Int().tag(sync=True)
+
+
+class KeepRegion(Region):
+    """A download, and the bots of this visitor."""
+
+    TITLE = "Keep it"
+    SENTENCE = "Take the bot with you, or come back to an earlier one. The posts it learned from stay here."
+    CLOSED = "There is no bot yet."
+
+    def __init__(self, visitor: Visitor, on_bot: Callable[[Path], None]) -> None:
+        super().__init__()
+        self._visitor, self._on_bot = visitor, on_bot
+        self._bot: Path | None = None
+        self._zip: Path | None = None
+        self._pack = button("Pack the bot", "Make a zip of the bot, without the posts it learned from")
+        self._download = _Download()
+        self._download.layout.display = "none"
+        self._download.on_msg(self._asked)
+        self._earlier = labelled(widgets.Dropdown(options=[], description="An earlier bot"))
+        self._open_earlier = button("Open it", "Write with this bot")
+        self._progress = Progress("Packing the bot")
+        self._choice = widgets.VBox([self._earlier, row(self._open_earlier)])
+        self.body.children = [
+            row(self._pack), self._progress.widget, self._download, self._choice, self.status.widget,
+        ]  # fmt: skip
+        self.controls = [self._pack, self._earlier, self._open_earlier]
+        self.on_click(self._pack, self.pack)
+        self.on_click(self._open_earlier, lambda: self._on_bot(self._visitor.folder / "bots" / self._earlier.value))
+        self.close(self.CLOSED)
+
+    def bots(self) -> list[Path]:
+        """The visitor's bots, the newest first."""
+        found = []
+        for path in (self._visitor.folder / "bots").glob("*/bot.json"):
+            try:
+                read_story(path.parent)
+            except UserError:
+                continue
+            found.append(path)
+        return [path.parent for path in sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)]
+
+    def offer(self, bot: Path | None) -> None:
+        """Open for the bot at hand, and list the others."""
+        self._bot = bot
+        self._download.layout.display = "none"
+        self.status.clear()
+        there = self.bots()
+        self._earlier.options = [path.name for path in there]
+        self._choice.layout.display = "" if len(there) > 1 or there and not bot else "none"
+        self._pack.layout.display = "" if bot else "none"
+        if there or bot:
+            self.open()
+        else:
+            self.close(self.CLOSED)
+
+    def pack(self) -> None:
+        """Make the zip, beside the page, and offer it."""
+        self.freeze()
+        worker.start(self.guarded(self._make_zip))
+
+    def _make_zip(self) -> None:
+        try:
+            target = self._visitor.folder / f"{self._bot.name}.zip"
+            zip_bot(self._bot, target, lambda share: self._progress.show(share, "Packing the bot"))
+            self._zip = target
+            self._download.name, self._download.size = target.name, target.stat().st_size
+            if environment.in_colab():
+                from google.colab import files
+
+                files.download(str(target))
+            self._download.layout.display = ""
+        finally:
+            self._progress.hide()
+            self.unfreeze()
+
+    def _asked(self, _: Any, content: dict[str, Any], buffers: list) -> None:
+        with self.catching():
+            if not self._zip or not self._zip.exists():
+                raise BadBot("The packed bot is gone; pack it again.")
+            with open(self._zip, "rb") as file:
+                file.seek(int(content["at"]))
+                self._download.send({"type": "piece", "at": int(content["at"])}, [file.read(PIECE)])

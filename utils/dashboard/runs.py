@@ -1,0 +1,210 @@
+"""The page's child processes: a training, which outlives the page, and a bot that writes when asked.
+
+In: references and settings, or a bot's folder. Out: events, as `--events` prints them. A training keeps
+its events in a file, so that a page that was reloaded finds it again and sees all of it. Knows nothing
+about widgets.
+"""
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from utils import environment
+from utils.errors import UserError
+
+PROJECT = Path(__file__).parents[2]
+POLL = 0.15
+"""Seconds between two looks at what a training has said."""
+
+SECONDS_TO_LEAVE = 5.0
+
+
+class ChildFailed(Exception):
+    """A child process ended with something that is no problem of the user's; holds its last words."""
+
+
+class Problem(UserError):
+    """What a child process said that the user can mend."""
+
+
+def _environment() -> dict[str, str]:
+    path = os.pathsep.join(filter(None, [str(PROJECT), os.environ.get("PYTHONPATH", "")]))
+    return {**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
+
+
+def _queue() -> Path:
+    """The lock file that lets one training at a time run on this machine, whoever asked for it."""
+    return environment.cache_folder() / "training.lock"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training in a folder of its own: what was asked, what it said, and what came of it."""
+
+    folder: Path
+
+    @classmethod
+    def start(cls, folder: Path, references: Sequence[str], bot: Path, minutes: float, model: str, seed: int) -> "Run":
+        """Start a training whose bot will be written to `bot`."""
+        folder.mkdir(mode=0o700, parents=True)
+        command = [
+            sys.executable, "-m", "utils", "train", *references, "--apart", "--minutes", str(minutes), "--model", model,
+            "--seed", str(seed), "--out", str(bot), "--queue", str(_queue()), "--watch", "--events", "--json",
+        ]  # fmt: skip
+        with open(folder / "events.jsonl", "wb") as events, open(folder / "report.json", "wb") as report:
+            process = subprocess.Popen(
+                command, cwd=folder, env=_environment(), stdin=subprocess.DEVNULL, stdout=report, stderr=events,
+                start_new_session=True,
+            )  # fmt: skip
+        threading.Thread(target=process.wait, daemon=True).start()  # so that it does not stay behind as a zombie
+        began = environment.process_began(process.pid)
+        about = {"pid": process.pid, "began": began, "bot": str(bot), "minutes": minutes}
+        (folder / "run.json").write_text(json.dumps(about), "utf-8")
+        return cls(folder)
+
+    @classmethod
+    def newest(cls, folder: Path) -> "Run | None":
+        """The last run among those in a folder, None where there is none."""
+        runs = sorted(path.parent for path in folder.glob("*/run.json"))
+        return cls(runs[-1]) if runs else None
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What was asked: `bot` and `minutes`; and the number of the process."""
+        return json.loads((self.folder / "run.json").read_text("utf-8"))
+
+    def is_going(self) -> bool:
+        """Whether the process is still there; a number that another process has now is not it."""
+        about = self.about
+        began = environment.process_began(about["pid"])
+        return began is not None and began == about["began"]
+
+    def stop(self) -> None:
+        """Ask it to end and keep what it has learned. Asking twice is asking once: a second signal would kill it."""
+        asked = self.folder / "asked-to-stop"
+        if self.is_going() and not asked.exists():
+            asked.touch()
+            os.kill(self.about["pid"], signal.SIGINT)
+
+    def events(self) -> Iterator[dict[str, Any]]:
+        """What it says, from the beginning, until it has ended. Raises `Problem` or `ChildFailed` if it failed."""
+        words: list[str] = []
+        problem = None
+        with open(self.folder / "events.jsonl", encoding="utf-8", errors="replace") as lines:
+            line = ""
+            while True:
+                going = self.is_going()
+                while part := lines.readline():
+                    line += part
+                    if not line.endswith("\n"):
+                        continue
+                    event = _as_event(line)
+                    if event is None:
+                        words.append(line)
+                    elif event["event"] == "error":
+                        problem = event["sentence"]
+                    else:
+                        yield event
+                    line = ""
+                if not going:
+                    break
+                time.sleep(POLL)
+        if self.report() is None:
+            if problem:
+                raise Problem(problem)
+            raise ChildFailed("".join(words[-40:]) or "The training ended without a word; it may have been killed.")
+
+    def report(self) -> dict[str, Any] | None:
+        """What `train --json` printed, None if it has not."""
+        try:
+            return json.loads((self.folder / "report.json").read_text("utf-8"))
+        except (OSError, ValueError):
+            return None
+
+
+def _as_event(line: str) -> dict[str, Any] | None:
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return None
+    return event if isinstance(event, dict) and "event" in event else None
+
+
+class Writer:
+    """A bot in a process of its own, which writes when it is asked and stays for the next time."""
+
+    def __init__(self, bot: Path) -> None:
+        self.bot = bot
+        self._number = 0
+        self._answers: queue.Queue[dict[str, Any] | None] = queue.Queue()
+        self._one_at_a_time = threading.Lock()
+        self._last_words: list[str] = []
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "utils", "listen", str(bot)], cwd=bot, env=_environment(), text=True,
+            encoding="utf-8", stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        threading.Thread(target=self._listen, daemon=True).start()
+        threading.Thread(target=self._keep_last_words, daemon=True).start()
+
+    def _listen(self) -> None:
+        for line in self._process.stdout:
+            if event := _as_event(line):
+                self._answers.put(event)
+        self._answers.put(None)
+
+    def _keep_last_words(self) -> None:
+        for line in self._process.stderr:
+            self._last_words = [*self._last_words[-40:], line]
+
+    def is_going(self) -> bool:
+        """Whether it can be asked."""
+        return self._process.poll() is None
+
+    def write(self, opening: str, count: int, temperature: float) -> Iterator[dict[str, Any]]:
+        """Ask for drafts; yields events until it is done. Raises `Problem` or `ChildFailed`.
+
+        Whoever asks while it writes waits until it is done.
+        """
+        with self._one_at_a_time:
+            self._number += 1
+            self._send({"request": self._number, "opening": opening, "count": count, "temperature": temperature})
+            while True:
+                event = self._answers.get()
+                if event is None:
+                    self._answers.put(None)  # the next to ask is to know it too
+                    raise ChildFailed("".join(self._last_words) or "The bot stopped without a word.")
+                if event.get("request") not in (None, self._number):
+                    continue
+                if event["event"] == "error":
+                    raise Problem(event["sentence"])
+                yield event
+                if event["event"] == "done":
+                    return
+
+    def stop(self) -> None:
+        """Ask it to end the drafts that it is writing."""
+        self._send({"stop": True})
+
+    def _send(self, request: dict[str, Any]) -> None:
+        try:
+            self._process.stdin.write(json.dumps(request) + "\n")
+            self._process.stdin.flush()
+        except (OSError, ValueError):
+            pass  # it has ended; whoever reads the answers is told so
+
+    def close(self) -> None:
+        """Let it go, and give its memory back."""
+        try:
+            self._process.stdin.close()
+            self._process.wait(SECONDS_TO_LEAVE)
+        except (OSError, subprocess.TimeoutExpired):
+            self._process.kill()

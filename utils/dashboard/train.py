@@ -1,0 +1,223 @@
+"""Part 2: train. Minutes, a model, and a child process whose progress one can watch.
+
+In: the authors of part 1. Out: the folder of a bot. Knows nothing about how training works: it shows the
+events of `python -m utils train`.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import ipywidgets as widgets
+
+from utils.dashboard import worker
+from utils.dashboard.author import Author
+from utils.dashboard.html import curve, details, post
+from utils.dashboard.region import Progress, Region, button, labelled, row
+from utils.dashboard.runs import ChildFailed, Run
+from utils.dashboard.visitor import Visitor
+from utils.models import AUTO, CATALOGUE
+from utils.pipeline import default_folder
+from utils.settings import MAXIMUM_MINUTES, TrainingSettings
+
+SECONDS_BETWEEN_PICTURES = 0.5
+"""A chart is drawn anew no more often than this; a GPU makes fifty steps in that time."""
+
+
+class TrainRegion(Region):
+    """Settings, progress, two charts, and what the model writes on its way."""
+
+    TITLE = "2. Train"
+    SENTENCE = "A small language model reads the posts for a few minutes. Watch it find the voice."
+    CLOSED = "This opens when there are posts to learn from: read an author above."
+
+    def __init__(self, visitor: Visitor, before: Callable[[], None], on_bot: Callable[[Path], None]) -> None:
+        super().__init__()
+        self._visitor, self._before, self._on_bot = visitor, before, on_bot
+        self._authors: list[Author] = []
+        self._run: Run | None = None
+        defaults = TrainingSettings()
+        minutes = widgets.BoundedFloatText(defaults.minutes, min=0.5, max=MAXIMUM_MINUTES, step=0.5)
+        minutes.description = "Minutes, all in all"
+        self._minutes = labelled(minutes, wide=False)
+        models = [(f"{name}: {entry.note}", name) for name, entry in CATALOGUE.items()]
+        self._model = labelled(widgets.Dropdown(options=models, value=AUTO, description="Model to start from"))
+        self._seed = labelled(
+            widgets.BoundedIntText(defaults.seed, min=0, max=2**32 - 1, description="Seed"), wide=False
+        )
+        seed_note = widgets.HTML('<p class="ht-note">The seed decides which posts are held out, and their order.</p>')
+        more = widgets.Accordion([widgets.VBox([self._model, self._seed, seed_note])], selected_index=None)
+        more.set_title(0, "More settings")
+        self._train = button("Train", "Start learning from the posts", main=True)
+        self._stop = button("Stop", "End the training now and keep what was learned so far")
+        self._stop.disabled = True
+        self._progress = Progress("Training")
+        self._charts = widgets.HTML(layout=widgets.Layout(display="none"))
+        self._drafts = widgets.HTML()
+        self.body.children = [
+            self._minutes, more, row(self._train, self._stop), self._progress.widget, self.status.widget,
+            self._charts, self._drafts,
+        ]  # fmt: skip
+        self.controls = [self._minutes, self._model, self._seed, self._train]
+        self.on_click(self._train, self.start)
+        self.on_click(self._stop, self.stop)
+        self.close(self.CLOSED)
+
+    def offer(self, authors: Sequence[Author]) -> None:
+        """Open for these authors; close where there are none. A training that is going on is left alone."""
+        self._authors = list(authors)
+        if self._run and self._run.is_going():
+            return
+        if self._authors:
+            self.open()
+        else:
+            self.close(self.CLOSED)
+
+    def start(self) -> None:
+        """Start the child process and watch it."""
+        self._before()
+        folder = self._visitor.folder
+        bot = _unused(folder / default_folder([author.posts for author in self._authors]))
+        references = [author.reference for author in self._authors]
+        run = folder / "runs" / time.strftime("%Y%m%d-%H%M%S")
+        self.watch(Run.start(_unused(run), references, bot, self._minutes.value, self._model.value, self._seed.value))
+
+    def resume(self) -> None:
+        """Find a training that this visitor started before the page was loaded anew."""
+        run = Run.newest(self._visitor.folder / "runs")
+        if run and run.is_going():
+            self.watch(run)
+
+    def watch(self, run: Run) -> None:
+        """Show a training from its beginning to its end."""
+        self._run = run
+        self.open()
+        self.freeze()
+        self._stop.disabled = False
+        self.status.clear()
+        worker.start(self.guarded(self._follow))
+
+    def stop(self) -> None:
+        """Ask the training to end; what it has learned is kept."""
+        self._stop.disabled = True
+        self.status.say("Stopping; what was learned so far is kept.")
+        self._run.stop()
+
+    def _follow(self) -> None:
+        view = _View(self._run.about)
+        self._show(view, None, "Starting")
+        drawn = 0.0
+        try:
+            for event in self._events():
+                view.note(event)
+                fast = event["event"] == "loss" and time.monotonic() - drawn < SECONDS_BETWEEN_PICTURES
+                if not fast:
+                    drawn = time.monotonic()
+                    self._show(view, event.get("fraction"), view.sentence)
+            report = self._run.report()
+            self.status.say(_summary(report), "warning" if report["warnings"] else "good")
+            self._on_bot(Path(report["bot"]))
+        except ChildFailed as error:
+            self.status.widget.value = (
+                '<div class="ht-status ht-bad" role="alert">The training ended before there was a bot. '
+                f"Your posts are still here; try again.{details('Its last words', str(error))}</div>"
+            )
+        finally:
+            self._progress.hide()
+            self._stop.disabled = True
+            self.unfreeze()
+
+    def _events(self) -> Any:
+        """The events of the run. In Colab, where nothing else runs meanwhile, an interrupt of the cell means Stop."""
+        events = self._run.events()
+        while True:
+            try:
+                yield next(events)
+            except StopIteration:
+                return
+            except KeyboardInterrupt:
+                self._run.stop()
+                events = self._run.events()
+
+    def _show(self, view: "_View", fraction: float | None, sentence: str) -> None:
+        self._progress.show(fraction, sentence)
+        self._charts.value = view.charts()
+        self._charts.layout.display = ""
+        self._drafts.value = view.drafts()
+
+
+class _View:
+    """What is known of a training, as pictures."""
+
+    def __init__(self, about: dict[str, Any]) -> None:
+        self._seconds = about["minutes"] * 60
+        self._losses: list[tuple[float, float]] = []
+        self._validation: list[tuple[float, float]] = []
+        self._drafts: list[tuple[str, str]] = []
+        self.sentence = "Starting"
+
+    def note(self, event: dict[str, Any]) -> None:
+        """Take in one event of the child process."""
+        kind, seconds = event["event"], event.get("seconds", 0.0)
+        self.sentence = event["sentence"]
+        if kind == "loss":
+            self._losses.append((seconds, event["loss"]))
+            if len(self._losses) > 2000:
+                self._losses = self._losses[::2]
+        elif kind == "validation":
+            self._validation.append((seconds, event["bits_per_character"]))
+        elif kind == "draft":
+            self._drafts.append((event["sentence"], event["post"]))
+
+    def charts(self) -> str:
+        """Two charts over the seconds of training; room for them is there from the start."""
+        untrained = self._validation[0][1] if self._validation else None
+        last = max((seconds for seconds, _ in (*self._losses, *self._validation)), default=0.0)
+        end = max(self._seconds * 0.8, last, 1.0)
+        surprise = curve(
+            self._validation, "Surprise at posts it has not seen, in bits per character (dashed: untrained)", end,
+            untrained, dots=True,
+        )  # fmt: skip
+        loss = curve(_smooth(self._losses), "Training loss, in nats per token", end)
+        return f'<div class="ht-charts">{surprise}{loss}</div>'
+
+    def drafts(self) -> str:
+        """What the model wrote so far, the newest first."""
+        if not self._drafts:
+            return ""
+        newest, *older = [post(text, note) for note, text in reversed(self._drafts)]
+        return f'<div class="ht-drafts">{newest}{"".join(older)}</div>'
+
+
+def _smooth(points: Sequence[tuple[float, float]], over: int = 8) -> list[tuple[float, float]]:
+    """Means of so many neighbours: the loss of one batch says more about the batch than about the model."""
+    return [
+        (
+            points[index][0],
+            sum(value for _, value in points[max(0, index - over + 1) : index + 1]) / min(over, index + 1),
+        )
+        for index in range(len(points))
+    ]
+
+
+def _summary(report: dict[str, Any]) -> str:
+    before, after = (report["held_out"][name] for name in ("bits_per_character_before", "bits_per_character"))
+    share = 1 - 2 ** (after - before)
+    minutes = report["seconds"]["total"] / 60
+    early = " (stopped early)" if report["stopped"] else ""
+    known = (
+        f"each letter of a new post now surprises the bot {share:.0%} less than it did the untrained model"
+        if after < before
+        else "it learned nothing that helps with new posts; give it more time or more posts"
+    )
+    return " ".join(
+        [f"Done in {minutes:.1f} minutes{early}. On posts it never saw, it fell from {before:.2f} to {after:.2f} bits "
+         f"per character: {known}.", *report["warnings"]]
+    )  # fmt: skip
+
+
+def _unused(path: Path) -> Path:
+    """The path, with a number behind it if it is taken."""
+    taken = [path, *(path.with_name(f"{path.name}-{number}") for number in range(2, 10_000))]
+    return next(candidate for candidate in taken if not candidate.exists())

@@ -1,0 +1,142 @@
+"""Part 3: write. An opening, how many, how daring; drafts as cards, one by one.
+
+In: the folder of a bot. Out: drafts, for whoever looks and for the game. Knows nothing about models: a
+child process holds the bot.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import ipywidgets as widgets
+
+from utils.bot import read_story
+from utils.dashboard import worker
+from utils.dashboard.html import copy_button, details, post
+from utils.dashboard.region import Progress, Region, button, labelled, row
+from utils.dashboard.runs import ChildFailed, Writer
+from utils.settings import WritingSettings
+
+OPENING_WORDS = 3
+"""Words of a draft that "More like this" begins with."""
+
+
+class WriteRegion(Region):
+    """The controls, the drafts, and the ones that were kept."""
+
+    TITLE = "3. Write"
+    SENTENCE = "The bot writes posts that its author never wrote. Each says so, also when you copy it."
+    CLOSED = "This opens when there is a bot: train one above, or open an earlier one below."
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bot: Path | None = None
+        self._writer: Writer | None = None
+        self._opening = labelled(
+            widgets.Text(description="Opening", placeholder="nothing, or how each post should begin")
+        )
+        self._count = labelled(widgets.IntSlider(6, min=1, max=20, description="How many"))
+        self._daring = labelled(
+            widgets.FloatSlider(WritingSettings().temperature, min=0.3, max=1.6, step=0.1, readout_format=".1f",
+                                description="How daring")
+        )  # fmt: skip
+        self._write = button("Write", "Write posts in this voice", main=True)
+        self._stop = button("Stop", "Write no more")
+        self._stop.disabled = True
+        self._voice = widgets.HTML()
+        self._progress = Progress("Writing")
+        self._drafts = widgets.VBox()
+        self._kept = widgets.VBox()
+        self.body.children = [
+            self._voice, self._opening, self._count, self._daring, row(self._write, self._stop),
+            self._progress.widget, self.status.widget, self._drafts, self._kept,
+        ]  # fmt: skip
+        self.controls = [self._opening, self._count, self._daring, self._write]
+        self.on_click(self._write, lambda: self.start(self._opening.value))
+        self.on_click(self._stop, self.stop)
+        self.close(self.CLOSED)
+
+    def offer(self, bot: Path) -> None:
+        """Open for a bot. Raises `BadBot` where it cannot be read."""
+        story = read_story(bot)
+        self.leave()
+        self.bot = bot
+        self._voice.value = post("", f"The voice of {story.voice}").replace('<p class="ht-text"></p>', "")
+        self._drafts.children = ()
+        self.status.clear()
+        self.open()
+
+    def leave(self) -> None:
+        """Give the memory of the bot back."""
+        if self._writer:
+            self._writer.close()
+            self._writer = None
+
+    def warm_up(self) -> None:
+        """Load the bot before it is asked, so that the first draft comes soon."""
+        if not (self._writer and self._writer.is_going()):
+            self._writer = Writer(self.bot)
+
+    def write(self, opening: str, count: int, temperature: float) -> Iterator[dict[str, Any]]:
+        """Events of the bot while it writes. Raises `Problem` or `ChildFailed`."""
+        self.warm_up()
+        yield from self._writer.write(opening, count, temperature)
+
+    def start(self, opening: str) -> None:
+        """Write drafts, beside the page, and show each as it comes."""
+        self.freeze()
+        self._stop.disabled = False
+        self.status.clear()
+        self._drafts.children = ()
+        worker.start(self.guarded(lambda: self._fill(opening)))
+
+    def stop(self) -> None:
+        """Write no more; what is there stays."""
+        self._stop.disabled = True
+        if self._writer:
+            self._writer.stop()
+
+    def _fill(self, opening: str) -> None:
+        self._progress.show(None, "Waking the bot")
+        try:
+            for event in self.write(opening, self._count.value, self._daring.value):
+                self._progress.show(event.get("fraction"), event["sentence"])
+                if event["event"] == "draft":
+                    self._drafts.children = (*self._drafts.children, self._card(event))
+                elif event["event"] == "done" and event["dropped"]:
+                    self.status.say(
+                        f"{event['dropped']} of the drafts did not fit into a post and were left out; a bot that was "
+                        "trained longer knows better how to end.", "warning",
+                    )  # fmt: skip
+        except ChildFailed as error:
+            self._writer = None
+            self.status.widget.value = (
+                '<div class="ht-status ht-bad" role="alert">The bot stopped while it was writing. Press Write again.'
+                f"{details('Its last words', str(error))}</div>"
+            )
+        finally:
+            self._progress.hide()
+            self._stop.disabled = True
+            self.unfreeze()
+
+    def _card(self, draft: dict[str, Any]) -> widgets.Widget:
+        text = draft["post"]
+        note = f"Repeats a post it learned from: {draft['copied_from']}" if draft["copied_from"] else ""
+        keep = button("Keep", "Put this draft below, where the next ones do not replace it")
+        more = button("More like this", "Write more that begin like this one")
+        card = widgets.VBox([widgets.HTML(post(text, note)), row(widgets.HTML(copy_button(text)), keep, more)])
+        card.add_class("ht-draft")
+        self.on_click(keep, lambda: self._keep(text, keep))
+        self.on_click(more, lambda: self._more(draft["text"]))
+        return card
+
+    def _keep(self, text: str, control: widgets.Button) -> None:
+        control.disabled, control.description = True, "Kept"
+        heading = () if self._kept.children else (widgets.HTML("<h3>Kept</h3>"),)
+        self._kept.children = (*self._kept.children, *heading, widgets.HTML(post(text, footer=copy_button(text))))
+
+    def _more(self, text: str) -> None:
+        if self._write.disabled:
+            return  # it is writing already
+        self._opening.value = " ".join(text.split()[:OPENING_WORDS])
+        self.start(self._opening.value)

@@ -1,0 +1,73 @@
+"""A bot that stays in memory and writes when it is asked: the other end of the page's Write button.
+
+In: requests, a line of JSON each: `{"request": 1, "opening": "", "count": 6, "temperature": 1.0}`, or
+`{"stop": true}` to end the one that is being served. Out: events, a line of JSON each, with the number of
+the request: `draft` for every post as soon as it is finished, then `done` or `error`; `ready` comes first
+of all. Ends when its input does. So a page needs no torch of its own, and memory that runs out is a
+sentence and not a dead page.
+"""
+
+import json
+import queue
+import threading
+from pathlib import Path
+from typing import Any, TextIO
+
+from utils.errors import UserError
+from utils.events import Event
+from utils.settings import WritingSettings
+
+
+def listen(folder: Path, requests: TextIO, answers: TextIO) -> None:
+    """Serve requests until they end. A problem that a user can mend becomes an `error` event."""
+
+    def tell(event: Event, **data: Any) -> None:
+        answers.write(json.dumps({**event.as_dict(), **data}, ensure_ascii=True) + "\n")
+        answers.flush()
+
+    try:
+        from utils.bot import Bot
+        from utils.generation import write
+
+        bot = Bot.load(folder)
+    except UserError as error:
+        tell(Event("error", str(error)))
+        return
+    tell(Event("ready", f"{bot.story.voice} is listening"))
+    waiting: queue.Queue[dict | None] = queue.Queue()
+    stop = threading.Event()
+    threading.Thread(target=_read, args=(requests, waiting, stop), daemon=True).start()
+    while (request := waiting.get()) is not None:
+        stop.clear()
+        number = request.get("request")
+
+        def on_event(event: Event, number: Any = number) -> None:
+            tell(event, request=number)
+
+        try:
+            settings = WritingSettings(temperature=float(request.get("temperature", 1.0)), seed=request.get("seed"))
+            opening, count = str(request.get("opening", "")), int(request.get("count", 10))
+            writing = write(bot, opening, count, settings, on_event, stop.is_set)
+        except UserError as error:
+            on_event(Event("error", str(error)))
+            continue
+        data = {"drafts": len(writing.drafts), "dropped": writing.dropped, "stopped": writing.stopped,
+                "seconds": round(writing.seconds, 2)}  # fmt: skip
+        on_event(Event("done", f"{len(writing.drafts)} drafts", 1.0, data))
+
+
+def _read(requests: TextIO, waiting: queue.Queue, stop: threading.Event) -> None:
+    """Put requests into the queue as they come; a request to stop does not wait its turn."""
+    for line in requests:
+        try:
+            request = json.loads(line)
+        except ValueError:
+            continue
+        if not isinstance(request, dict):
+            continue
+        if request.get("stop"):
+            stop.set()
+        else:
+            waiting.put(request)
+    stop.set()
+    waiting.put(None)

@@ -1,0 +1,69 @@
+"""How a bot came about, and where the seconds went.
+
+In: what the stages say of themselves. Out: a Report, which `train --json` prints. Knows nothing about how
+any of it is done.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Report:
+    """How a bot came about: what `train --json` prints. Seconds are of wall clock, memory in bytes."""
+
+    bot: str
+    authors: list[str]
+    model: str
+    device: str
+    precision: str
+    posts: dict[str, int]
+    changed: dict[str, int]
+    parts: dict[str, int]
+    held_out: dict[str, float]
+    validation: list[tuple[float, float]]
+    seconds: dict[str, float]
+    steps: int
+    tokens_trained: int
+    peak_memory_bytes: int
+    seed: int
+    stopped: bool
+    warnings: list[str]
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class Clock:
+    """Where the seconds went. Pauses count for nothing."""
+
+    def __init__(self, started: float) -> None:
+        self.started = self._last = started
+        self._laps: Counter[str] = Counter()
+
+    def lap(self, name: str) -> float:
+        """Book the seconds since the last lap under a name, and return them."""
+        now = time.monotonic()
+        seconds, self._last = now - self._last, now
+        self._laps[name] += seconds
+        return seconds
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Seconds inside the block are left out, of the budget as well."""
+        began = time.monotonic()
+        yield
+        pause = time.monotonic() - began
+        self.started += pause
+        self._last += pause
+
+    def seconds(self) -> dict[str, float]:
+        """Seconds by name, and `total`."""
+        return {
+            **{name: round(s, 2) for name, s in self._laps.items()},
+            "total": round(time.monotonic() - self.started, 2),
+        }
