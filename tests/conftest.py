@@ -21,7 +21,7 @@ KEYS = ("TOKEN", "KEY", "SECRET", "PASSWORD")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Fast tests first, then the slow ones, and those in a browser last: they use the weights that are there by then."""
+    """Fast tests first, then slow ones, those in a browser last: the weights are there by then."""
     items.sort(key=lambda item: (item.get_closest_marker("slow") is not None, "browser" in item.path.parts))
 
 
