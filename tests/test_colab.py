@@ -68,7 +68,7 @@ def test_the_notebook_opened_by_itself_in_colab_fetches_the_project_and_shows_th
     clone = tmp_path / "origin"
     shutil.copytree(ROOT, clone, ignore=shutil.ignore_patterns(".venv*", "bots", "__pycache__"))
     done = subprocess.run(
-        [scripts / "python", "-m", "nbclient.cli", "--output", "{notebook_name}", "demo.ipynb"], cwd=alone, text=True,
+        [scripts / "jupyter-execute", "--inplace", "demo.ipynb"], cwd=alone, text=True,
         capture_output=True,
         env={**os.environ, "HUGGINGTWEETS_REPOSITORY": str(clone), "PYTHONPATH": "", "JUPYTER_PATH": ""},
     )  # fmt: skip

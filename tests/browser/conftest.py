@@ -111,14 +111,14 @@ def _note_other_hosts(url: str, address: str, elsewhere: list[str]) -> None:
 
 @pytest.fixture
 def picture(tmp_path: Path) -> Callable[[Page, str], None]:
-    """A function that keeps a screenshot of the whole page, in `$SCREENSHOTS` where that is set."""
+    """A function that keeps a screenshot of the whole page or a part, in `$SCREENSHOTS` where that is set."""
     folder = Path(os.environ.get("SCREENSHOTS") or tmp_path)
 
-    def take(page: Page, name: str) -> None:
+    def take(page: Page, name: str, part: str = "body") -> None:
         height = page.evaluate("document.querySelector('.ht-page').getBoundingClientRect().height + 40")
         before = page.viewport_size
         page.set_viewport_size({"width": before["width"], "height": int(height)})
-        page.screenshot(path=folder / f"{name}.png")
+        page.locator(part).screenshot(path=folder / f"{name}.png")
         page.set_viewport_size(before)
 
     return take

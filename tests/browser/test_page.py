@@ -3,6 +3,7 @@
 import html
 import json
 import re
+import statistics
 import time
 import zipfile
 from collections.abc import Callable
@@ -33,6 +34,14 @@ def train(page: Page, minutes: str) -> None:
     button(page, "Train").click()
 
 
+def seconds_to_an_answer(page: Page, name: str) -> float:
+    """How long it takes from a name in the box for authors until the page shows what the program makes of it."""
+    began = time.monotonic()
+    page.get_by_label("Author or file").fill(name)
+    page.wait_for_function("name => document.body.innerText.includes(`'${name}' is neither`)", arg=name, polling=5)
+    return round(time.monotonic() - began, 3)
+
+
 def test_the_whole_way_from_typing_to_a_played_round(visit: Visit, picture: Callable) -> None:
     page = visit()
     expect(page.get_by_text("This opens when there are posts to learn from")).to_be_visible()
@@ -53,13 +62,15 @@ def test_the_whole_way_from_typing_to_a_played_round(visit: Visit, picture: Call
     expect(drafts.get_by_text("What the untrained model writes")).to_be_visible(timeout=5 * MINUTE)
     expect(page.get_by_role("progressbar", name="Training")).to_be_visible()
     expect(page.get_by_text(re.compile("Learning: .* left to train"))).to_be_visible(timeout=2 * MINUTE)
-    clicked = time.monotonic()
+    delays = [seconds_to_an_answer(page, f"nobody{number}") for number in range(7)]
+    print("Seconds from a key to the program's answer, during training:", delays)
+    assert statistics.median(delays) < 1, "0.1 s where nothing else runs; a noisy machine may take longer"
     page.get_by_text("More settings").click()
     expect(page.get_by_label("Seed")).to_be_visible()
-    assert time.monotonic() - clicked < 2, "the page answers while training runs"
     picture(page, "3-training")
     expect(page.get_by_text(re.compile(r"Done in .* minutes.*bits per character"))).to_be_visible(timeout=3 * MINUTE)
     picture(page, "4-trained")
+    picture(page, "train", ".ht-region:nth-of-type(3)")
 
     page.get_by_label("Opening").fill("The goat")
     page.keyboard.press("Tab")
@@ -71,6 +82,7 @@ def test_the_whole_way_from_typing_to_a_played_round(visit: Visit, picture: Call
     button(page, "Keep").first.click()
     expect(page.get_by_role("heading", name="Kept")).to_be_visible()
     picture(page, "5-written")
+    picture(page, "write", ".ht-region:nth-of-type(4)")
     button(page, "More like this").first.click()
     expect(button(page, "Write")).to_be_disabled()
 
