@@ -1,7 +1,7 @@
 """A bot that stays in memory and writes when it is asked: the other end of the page's Write button.
 
 In: requests, a line of JSON each: `{"request": 1, "opening": "", "count": 6, "temperature": 1.0}`, or
-`{"stop": true}` to end the one that is being served. Out: events, a line of JSON each, with the number of
+`{"stop": 1}` to end that one. Out: events, a line of JSON each, with the number of
 the request: `draft` for every post as soon as it is finished, then `done` or `error`; `ready` comes first
 of all. Ends when its input does. So a page needs no torch of its own, and memory that runs out is a
 sentence and not a dead page.
@@ -16,6 +16,9 @@ from typing import Any, TextIO
 from utils.errors import UserError
 from utils.events import Event
 from utils.settings import WritingSettings
+
+ALL = "all"
+"""In the place of a request's number: nobody listens any more."""
 
 
 def listen(folder: Path, requests: TextIO, answers: TextIO) -> None:
@@ -35,19 +38,21 @@ def listen(folder: Path, requests: TextIO, answers: TextIO) -> None:
         return
     tell(Event("ready", f"{bot.story.voice} is listening"))
     waiting: queue.Queue[dict | None] = queue.Queue()
-    stop = threading.Event()
-    threading.Thread(target=_read, args=(requests, waiting, stop), daemon=True).start()
+    stopped: set[Any] = set()
+    threading.Thread(target=_read, args=(requests, waiting, stopped), daemon=True).start()
     while (request := waiting.get()) is not None:
-        stop.clear()
-        number = request.get("request")
+        number = str(request.get("request"))
 
-        def on_event(event: Event, number: Any = number) -> None:
+        def on_event(event: Event, number: str = number) -> None:
             tell(event, request=number)
+
+        def should_stop(number: str = number) -> bool:
+            return bool(stopped & {number, ALL})
 
         try:
             settings = WritingSettings(temperature=float(request.get("temperature", 1.0)), seed=request.get("seed"))
             opening, count = str(request.get("opening", "")), int(request.get("count", 10))
-            writing = write(bot, opening, count, settings, on_event, stop.is_set)
+            writing = write(bot, opening, count, settings, on_event, should_stop)
         except UserError as error:
             on_event(Event("error", str(error)))
             continue
@@ -56,7 +61,7 @@ def listen(folder: Path, requests: TextIO, answers: TextIO) -> None:
         on_event(Event("done", f"{len(writing.drafts)} drafts", 1.0, data))
 
 
-def _read(requests: TextIO, waiting: queue.Queue, stop: threading.Event) -> None:
+def _read(requests: TextIO, waiting: queue.Queue, stopped: set[Any]) -> None:
     """Put requests into the queue as they come; a request to stop does not wait its turn."""
     for line in requests:
         try:
@@ -65,9 +70,9 @@ def _read(requests: TextIO, waiting: queue.Queue, stop: threading.Event) -> None
             continue
         if not isinstance(request, dict):
             continue
-        if request.get("stop"):
-            stop.set()
+        if "stop" in request:
+            stopped.add(str(request["stop"]))
         else:
             waiting.put(request)
-    stop.set()
+    stopped.add(ALL)
     waiting.put(None)

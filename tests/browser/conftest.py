@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -28,31 +29,42 @@ def visitors(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("home") / "cache" / "visitors"
 
 
-@pytest.fixture(scope="session")
-def address(visitors: Path) -> Iterator[str]:
-    """The address of a Voilà of this test's own, with a home of its own and the real weights."""
-    cache, home = visitors.parent, visitors.parent.parent
-    cache.mkdir()
+@contextmanager
+def _serving(home: Path) -> Iterator[tuple[str, subprocess.Popen]]:
+    """A Voilà as `make demo` starts it, with this home and the real weights: its address, and its process."""
+    cache = home / "cache"
+    cache.mkdir(exist_ok=True)
     (REAL_CACHE / "models").mkdir(parents=True, exist_ok=True)
     (cache / "models").symlink_to(REAL_CACHE / "models")
     command = re.search(r"^demo:.*\n\t(.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[1]
-    command = (
-        command.replace("$(RUN)", sys.executable)
-        .replace("$(CURDIR)", str(ROOT))
-        .replace("$(VOILA)", f"--no-browser --port={_free_port()}")
-    )
+    for name, value in (("RUN", sys.executable), ("CURDIR", ROOT), ("VOILA", f"--no-browser --port={_free_port()}")):
+        command = command.replace(f"$({name})", str(value))
     kept = {name: value for name, value in os.environ.items() if name not in ("OMP_NUM_THREADS", "PYTHONPATH")}
-    log = open(home / "log", "w+")  # noqa: SIM115  closed below
-    server = subprocess.Popen(
-        command, shell=True, cwd=ROOT, stdout=log, stderr=log, start_new_session=True,
-        env={**kept, "HOME": str(home), "HUGGINGTWEETS_CACHE": str(cache)},
-    )  # fmt: skip
-    try:
-        yield _address_in(home / "log", server)
-    finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        server.wait(20)
-        log.close()
+    with open(home / "log", "w+") as log:
+        server = subprocess.Popen(
+            command, shell=True, cwd=ROOT, stdout=log, stderr=log, start_new_session=True,
+            env={**kept, "HOME": str(home), "HUGGINGTWEETS_CACHE": str(cache)},
+        )  # fmt: skip
+        try:
+            yield _address_in(home / "log", server), server
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(server.pid, signal.SIGTERM)
+            server.wait(20)
+
+
+@pytest.fixture(scope="session")
+def address(visitors: Path) -> Iterator[str]:
+    """The address of the Voilà that the tests share."""
+    with _serving(visitors.parent.parent) as (address, _):
+        yield address
+
+
+@pytest.fixture
+def own_server(tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen]]:
+    """The address and the process of a Voilà of one test's own."""
+    with _serving(tmp_path) as serving:
+        yield serving
 
 
 def _free_port() -> int:

@@ -2,16 +2,20 @@
 
 import html
 import json
+import os
 import re
+import signal
 import statistics
+import subprocess
 import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 from axe_core_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 pytestmark = pytest.mark.slow
 
@@ -121,6 +125,46 @@ def test_stop_keeps_what_was_learned_and_a_reload_finds_the_training_and_then_th
     page.reload()
     expect(page.get_by_text("The voice of @keeperfinch")).to_be_visible(timeout=MINUTE)
     expect(button(page, "Write").first).to_be_enabled()
+
+
+def test_a_page_that_is_closed_leaves_no_process_behind_and_one_without_its_program_says_so(
+    browser: Browser, own_server: tuple[str, subprocess.Popen]
+) -> None:
+    address, server = own_server
+    page = browser.new_page()
+    page.goto(address)
+    expect(button(page, "Try Marlowe")).to_be_visible(timeout=30_000)
+    children = psutil.Process(server.pid).children(recursive=True)
+    kernels = [child for child in children if "ipykernel" in str(child.cmdline())]
+    page.goto("about:blank")
+    gone, _ = psutil.wait_procs(kernels, timeout=20)
+    assert kernels and len(gone) == len(kernels)
+    page.goto(address)
+    expect(button(page, "Try Marlowe")).to_be_visible(timeout=30_000)
+    os.killpg(server.pid, signal.SIGTERM)
+    expect(page.get_by_text("The program behind this page has stopped")).to_be_visible(timeout=30_000)
+    page.close()
+
+
+def test_a_double_click_counts_once(visit: Visit) -> None:
+    page = visit()
+    button(page, "Try Marlowe").dblclick()
+    expect(page.get_by_text("1,400 fetched")).to_be_visible(timeout=20_000)
+    time.sleep(1)
+    expect(page.get_by_text("1,400 fetched")).to_have_count(1)
+    expect(page.get_by_text("This author is there already")).to_have_count(0)
+
+
+def test_all_that_a_visitor_left_is_deleted_on_demand(visit: Visit, visitors: Path, tmp_path: Path) -> None:
+    page = visit()
+    (tmp_path / "mine.txt").write_text("a line of mine that is long enough\n" * 2)
+    page.locator(".ht-drop input").set_input_files(tmp_path / "mine.txt")
+    expect(page.get_by_text("mine.txt for a post")).to_be_visible(timeout=MINUTE)
+    assert list(visitors.rglob("mine.txt"))
+    button(page, "Delete my posts and bots").click()
+    button(page, "Really delete all of them?").click()
+    expect(page.get_by_text("All that was yours here is deleted")).to_be_visible()
+    assert not list(visitors.rglob("mine.txt"))
 
 
 def archive(path: Path, count: int, pictures: int) -> Path:

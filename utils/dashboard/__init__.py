@@ -13,6 +13,7 @@ from utils.dashboard.author import AuthorRegion
 from utils.dashboard.game import GameRegion
 from utils.dashboard.html import escape
 from utils.dashboard.keep import KeepRegion
+from utils.dashboard.runs import Problem
 from utils.dashboard.train import TrainRegion
 from utils.dashboard.visitor import ASSETS, Visitor
 from utils.dashboard.write import WriteRegion
@@ -31,10 +32,10 @@ class Dashboard:
 
     def __init__(self) -> None:
         self.visitor = Visitor()
-        self.keep = KeepRegion(self.visitor, self.open_bot)
         self.write = WriteRegion()
         self.game = GameRegion(self.write)
         self.train = TrainRegion(self.visitor, self.write.leave, self.new_bot)
+        self.keep = KeepRegion(self.visitor, self.open_bot, lambda: self.train.is_training, self.write.leave)
         self.author = AuthorRegion(self.visitor, self.train.offer)
         style = (ASSETS / "style.css").read_text("utf-8")
         top = f"<style>{style}</style><h1>{escape(self.TITLE)}</h1><p>{escape(self.SENTENCE)}</p>"
@@ -52,18 +53,28 @@ class Dashboard:
 
     def come_back(self) -> None:
         """Pick up what the visitor left behind before a reload: a training that goes on, or the newest bot."""
-        self.train.resume()
-        if bots := self.keep.bots():
-            self.open_bot(bots[0])
+        with self.train.catching():
+            self.train.resume()
+        with self.keep.catching():
+            if bots := self.keep.bots():
+                self.open_bot(bots[0])
 
     def new_bot(self, bot: Path) -> None:
-        """A training is over: open what needs a bot, and load it while its maker reads how it went."""
+        """A training is over: open what needs a bot, and load it while its maker reads how it went.
+
+        Who is writing or playing with another bot meanwhile is not interrupted, and opens the new one when ready.
+        """
+        if self.write.bot not in (None, bot) and (self.write.busy or self.write.has_drafts or self.game.playing):
+            self.keep.offer(self.write.bot)
+            self.keep.status.say(f"{bot.name} is ready; open it here when you are.", "good")
+            return
         self.open_bot(bot)
         self.write.warm_up()
 
     def open_bot(self, bot: Path) -> None:
         """Open parts 3, 4 and the last one for a bot."""
-        with self.keep.catching():
-            self.write.offer(bot)
-            self.game.offer()
-            self.keep.offer(bot)
+        if self.write.busy:
+            raise Problem("The bot is still writing; wait until it is done.")
+        self.write.offer(bot)
+        self.game.offer()
+        self.keep.offer(bot)

@@ -16,7 +16,8 @@ from utils.dashboard.html import author_card, escape, preview
 from utils.dashboard.region import Progress, Region, button, labelled, row
 from utils.dashboard.upload import Upload
 from utils.dashboard.visitor import Visitor
-from utils.errors import TooFewPosts
+from utils.environment import find_path
+from utils.errors import BadReference, TooFewPosts
 from utils.events import Event
 from utils.pipeline import read
 from utils.settings import MAXIMUM_AUTHORS
@@ -66,7 +67,11 @@ class AuthorRegion(Region):
         self._typed({"new": ""})
 
     def _typed(self, change: dict) -> None:
-        known, sentence = (True, "") if not change["new"].strip() else understand(change["new"])
+        try:
+            self._visitor.check(change["new"])
+            known, sentence = (True, "") if not change["new"].strip() else understand(change["new"])
+        except BadReference as error:
+            known, sentence = False, str(error)
         kind = "good" if known else "note"
         self._understood.value = f'<div class="ht-status ht-{kind}" role="status">{escape(sentence)}</div>'
 
@@ -74,6 +79,8 @@ class AuthorRegion(Region):
         """Read an author's posts, beside the page, and show them."""
         reference = reference.strip()
         self._visitor.check(reference)
+        if path := find_path(reference):
+            reference = str(path.resolve())  # the child process that trains works in another folder
         self.freeze()
         self.status.clear()
         worker.start(self.guarded(lambda: self._read(reference)))
@@ -106,7 +113,6 @@ class AuthorRegion(Region):
         for author in self.authors:
             away = button("Take away", f"Leave {author.posts.author} out")
             self.on_click(away, lambda author=author: self._remove(author))
-            self.controls.append(away)
             cards += [widgets.HTML(author_card(author.posts) + preview(author.posts.posts)), row(away)]
         self._cards.children = cards
         self._judge()

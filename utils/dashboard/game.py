@@ -5,6 +5,7 @@ real. Which is which stays here: nothing that is sent to the browser tells befor
 """
 
 import random
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,9 @@ from utils.timelines import Post, Timeline
 
 PAIRS = 5
 """Drafts in a game, and as many real posts: a minute or two of guessing."""
+
+SECONDS_TO_READ = 0.3
+"""A click sooner than that is the second half of a double click, and was not meant for this post."""
 
 SPARE = 3
 """Drafts that are written beyond that, because one that repeats a real post does not count."""
@@ -63,15 +67,16 @@ class GameRegion(Region):
     """One post at a time, two buttons, a score."""
 
     TITLE = "4. Real or bot?"
-    SENTENCE = "Ten posts: five were held back from the bot, five it wrote. Can you tell?"
+    SENTENCE = "Up to ten posts: half of them were held back from the bot, half it wrote. Can you tell?"
     CLOSED = "This opens when there is a bot that still has its author's posts."
 
     def __init__(self, writing: WriteRegion) -> None:
         super().__init__()
         self._writing = writing
         self._asked: list[Question] = []
+        self._shown = 0.0
         self._answers: list[bool] = []
-        self._play = button("Play", "Start a game of ten posts", main=True)
+        self._play = button("Play", "Start a game", main=True)
         self._real = button("The author wrote it", "This is a real post")
         self._bot = button("The bot wrote it", "This was generated")
         self._choice = row(self._real, self._bot)
@@ -100,45 +105,54 @@ class GameRegion(Region):
         """As before the first game."""
         self._choice.layout.display = "none"
         self._post.value = self._last.value = ""
+        self._asked, self._answers = [], []
+        self._play.description = "Play"
         self.status.clear()
+
+    @property
+    def playing(self) -> bool:
+        """Whether there is a question without an answer."""
+        return len(self._answers) < len(self._asked)
 
     def start(self) -> None:
         """Write drafts, beside the page, and ask the first question."""
         self.reset()
         self.freeze()
-        self._writing.freeze()
         worker.start(self.guarded(self._prepare))
 
     def _prepare(self) -> None:
         drafts = []
-        self._progress.show(None, "Waking the bot")
         try:
-            for event in self._writing.write("", PAIRS + SPARE, 1.0):
-                self._progress.show(event.get("fraction"), "The bot is writing its posts")
-                if event["event"] == "draft" and not event["copied_from"]:
-                    drafts.append(event["text"])
+            with self._writing.occupied():
+                self._progress.show(None, "Waking the bot")
+                for event in self._writing.write("", PAIRS + SPARE, 1.0):
+                    self._progress.show(event.get("fraction"), "The bot is writing its posts")
+                    if event["event"] == "draft" and not event["copied_from"]:
+                        drafts.append(event["text"])
             held_out = read_posts(self._writing.bot, "held_out") or []
             self._asked, self._answers = questions(held_out, drafts, random.SystemRandom()), []
             self._ask()
         finally:
             self._progress.hide()
-            self._writing.unfreeze()
             self.unfreeze()
 
     def _ask(self) -> None:
         number = len(self._answers)
+        self._shown = time.monotonic()
         self._post.value = post(self._asked[number].text, f"Post {number + 1} of {len(self._asked)}")
         self._choice.layout.display = ""
         self._play.description = "Start again"
 
     def guess(self, real: bool) -> None:
         """Take an answer, say whether it was right, and go on."""
+        if not self.playing or time.monotonic() - self._shown < SECONDS_TO_READ:
+            return
         question = self._asked[len(self._answers)]
         self._answers.append(real == question.real)
         right = "Right" if self._answers[-1] else "Wrong"
         whose = "the author wrote that" if question.real else "the bot wrote that"
         self._last.value = post(question.text, f"{right}: {whose}.")
-        if len(self._answers) < len(self._asked):
+        if self.playing:
             self._ask()
             self.status.say(score(self._answers))
         else:

@@ -40,9 +40,10 @@ def post(text: str, note: str = "", footer: str = "") -> str:
 def copy_button(text: str) -> str:
     """A button that copies a text to the clipboard; it needs no answer from the program."""
     script = (
-        "const b=this;navigator.clipboard.writeText(b.dataset.text)"
-        ".then(()=>{b.textContent='Copied'},()=>{b.textContent='Press Ctrl+C'});"
-        "setTimeout(()=>{b.textContent='Copy'},1500)"
+        "const b=this,t=b.dataset.text,done=()=>{b.textContent='Copied';setTimeout(()=>{b.textContent='Copy'},1500)};"
+        # Browsers lend the clipboard to pages with https, or of this computer.
+        "const ask=()=>prompt('Copy this:',t),board=navigator.clipboard;"
+        "board?board.writeText(t).then(done,ask):ask()"
     )
     return f'<button class="ht-copy" type="button" data-text="{escape(text)}" onclick="{escape(script)}">Copy</button>'
 

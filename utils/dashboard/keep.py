@@ -4,6 +4,7 @@ In: the visitor's folder and the bot at hand. Out: a zip without the author's po
 Knows nothing about what is in a bot.
 """
 
+import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,7 @@ import traitlets
 from utils import environment
 from utils.bot import PRIVATE, read_story
 from utils.dashboard import worker
-from utils.dashboard.region import Progress, Region, button, labelled, row
+from utils.dashboard.region import Progress, Region, Status, button, labelled, row
 from utils.dashboard.visitor import ASSETS, Visitor
 from utils.errors import BadBot, UserError
 
@@ -50,10 +51,19 @@ class KeepRegion(Region):
     TITLE = "Keep it"
     SENTENCE = "Take the bot with you, or come back to an earlier one. The posts it learned from stay here."
     CLOSED = "There is no bot yet."
+    DELETE = "Delete my posts and bots"
+    REALLY = "Really delete all of them?"
 
-    def __init__(self, visitor: Visitor, on_bot: Callable[[Path], None]) -> None:
+    def __init__(
+        self,
+        visitor: Visitor,
+        on_bot: Callable[[Path], None],
+        is_training: Callable[[], bool],
+        leave_bot: Callable[[], None],
+    ) -> None:
         super().__init__()
         self._visitor, self._on_bot = visitor, on_bot
+        self._is_training, self._leave_bot = is_training, leave_bot
         self._bot: Path | None = None
         self._zip: Path | None = None
         self._pack = button("Pack the bot", "Make a zip of the bot, without the posts it learned from")
@@ -67,7 +77,12 @@ class KeepRegion(Region):
         self.body.children = [
             row(self._pack), self._progress.widget, self._download, self._choice, self.status.widget,
         ]  # fmt: skip
-        self.controls = [self._pack, self._earlier, self._open_earlier]
+        self._delete = button(self.DELETE, "Delete all that this page keeps for you: uploads, posts and bots")
+        self.deleting = Status()
+        # Also where there is no bot: uploads may be there.
+        self.widget.children = (*self.widget.children, row(self._delete), self.deleting.widget)
+        self.on_click(self._delete, self.delete)
+        self.controls = [self._pack, self._earlier, self._open_earlier, self._delete]
         self.on_click(self._pack, self.pack)
         self.on_click(self._open_earlier, lambda: self._on_bot(self._visitor.folder / "bots" / self._earlier.value))
         self.close(self.CLOSED)
@@ -86,16 +101,32 @@ class KeepRegion(Region):
     def offer(self, bot: Path | None) -> None:
         """Open for the bot at hand, and list the others."""
         self._bot = bot
+        self._delete.description = self.DELETE
         self._download.layout.display = "none"
         self.status.clear()
         there = self.bots()
-        self._earlier.options = [path.name for path in there]
+        self._earlier.options = names = [path.name for path in there]
+        self._earlier.value = next((name for name in names if not bot or name != bot.name), names[0] if names else None)
         self._choice.layout.display = "" if len(there) > 1 or there and not bot else "none"
         self._pack.layout.display = "" if bot else "none"
         if there or bot:
             self.open()
         else:
             self.close(self.CLOSED)
+
+    def delete(self) -> None:
+        """Delete the visitor's folder; asks once before it does."""
+        if self._delete.description != self.REALLY:
+            self._delete.description = self.REALLY
+            return
+        self._delete.description = self.DELETE
+        if self._is_training():
+            self.deleting.say("A training is going on; stop it first.", "warning")
+            return
+        self._leave_bot()
+        shutil.rmtree(self._visitor.folder)
+        self.freeze()
+        self.deleting.say("All that was yours here is deleted. Reload the page to begin anew.", "good")
 
     def pack(self) -> None:
         """Make the zip, beside the page, and offer it."""
@@ -120,6 +151,7 @@ class KeepRegion(Region):
     def _asked(self, _: Any, content: dict[str, Any], buffers: list) -> None:
         with self.catching():
             if not self._zip or not self._zip.exists():
+                self._download.send({"type": "gone"})
                 raise BadBot("The packed bot is gone; pack it again.")
             with open(self._zip, "rb") as file:
                 file.seek(int(content["at"]))

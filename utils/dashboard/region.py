@@ -1,6 +1,6 @@
 """What all regions of the screen have in common: a heading, a sentence, a state, and an edge where errors end.
 
-In: a title and widgets. Out: a `Region` that can be closed with a reason, opened, frozen and reset. Knows
+In: a title and widgets. Out: a `Region` that can be closed with a reason, opened and frozen. Knows
 nothing about posts or bots.
 """
 
@@ -13,6 +13,7 @@ from typing import Any
 import ipywidgets as widgets
 
 from utils.dashboard.html import details, escape
+from utils.dashboard.runs import ChildFailed
 from utils.errors import UserError
 
 
@@ -36,6 +37,12 @@ class Status:
         """Show what went wrong: its sentence, or, for a fault of ours, the traceback behind a fold."""
         if isinstance(error, UserError):
             self.say(str(error), "bad")
+            return
+        if isinstance(error, ChildFailed):
+            self.widget.value = (
+                '<div class="ht-status ht-bad" role="alert">What was at work here has stopped. What you made before is '
+                f"still there; try again.{details('Its last words', str(error))}</div>"
+            )
             return
         trace = "".join(traceback.format_exception(error))
         self.widget.value = (
@@ -108,7 +115,8 @@ class Region:
 
     def on_click(self, button: widgets.Button, action: Callable[[], Any]) -> None:
         """Call `action` when a button is pressed; what it raises is shown here, not lost."""
-        button.on_click(lambda _: self.guarded(action)())
+        # The second click of a double click comes when the first has disabled the button already.
+        button.on_click(lambda _: None if button.disabled else self.guarded(action)())
 
     def guarded(self, action: Callable[..., Any]) -> Callable[..., Any]:
         """The action, with whatever it raises shown in this region."""

@@ -88,6 +88,16 @@ class Run:
         began = environment.process_began(about["pid"])
         return began is not None and began == about["began"]
 
+    @property
+    def seen(self) -> bool:
+        """Whether a page has shown how it ended."""
+        return (self.folder / "seen").exists()
+
+    def mark_as_seen(self) -> None:
+        """Remember that a page has shown how it ended."""
+        if not self.is_going() and self.folder.exists():
+            (self.folder / "seen").touch()
+
     def stop(self) -> None:
         """Ask it to end and keep what it has learned. Asking twice is asking once: a second signal would kill it."""
         asked = self.folder / "asked-to-stop"
@@ -182,7 +192,7 @@ class Writer:
                 if event is None:
                     self._answers.put(None)  # the next to ask is to know it too
                     raise ChildFailed("".join(self._last_words) or "The bot stopped without a word.")
-                if event.get("request") not in (None, self._number):
+                if event.get("request") not in (None, str(self._number)):
                     continue
                 if event["event"] == "error":
                     raise Problem(event["sentence"])
@@ -192,7 +202,7 @@ class Writer:
 
     def stop(self) -> None:
         """Ask it to end the drafts that it is writing."""
-        self._send({"stop": True})
+        self._send({"stop": self._number})
 
     def _send(self, request: dict[str, Any]) -> None:
         try:

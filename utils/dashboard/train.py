@@ -6,16 +6,18 @@ events of `python -m utils train`.
 
 import time
 from collections.abc import Callable, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import ipywidgets as widgets
 
+from utils import environment
 from utils.dashboard import worker
 from utils.dashboard.author import Author
-from utils.dashboard.html import curve, details, post
+from utils.dashboard.html import curve, post
 from utils.dashboard.region import Progress, Region, button, labelled, row
-from utils.dashboard.runs import ChildFailed, Run
+from utils.dashboard.runs import Problem, Run
 from utils.dashboard.visitor import Visitor
 from utils.models import AUTO, CATALOGUE
 from utils.pipeline import default_folder
@@ -37,6 +39,7 @@ class TrainRegion(Region):
         self._visitor, self._before, self._on_bot = visitor, before, on_bot
         self._authors: list[Author] = []
         self._run: Run | None = None
+        self._asked_to_stop = False
         defaults = TrainingSettings()
         minutes = widgets.BoundedFloatText(defaults.minutes, min=0.5, max=MAXIMUM_MINUTES, step=0.5)
         minutes.description = "Minutes, all in all"
@@ -67,7 +70,7 @@ class TrainRegion(Region):
     def offer(self, authors: Sequence[Author]) -> None:
         """Open for these authors; close where there are none. A training that is going on is left alone."""
         self._authors = list(authors)
-        if self._run and self._run.is_going():
+        if self.is_training:
             return
         if self._authors:
             self.open()
@@ -76,22 +79,30 @@ class TrainRegion(Region):
 
     def start(self) -> None:
         """Start the child process and watch it."""
+        if not self._authors:
+            return
         self._before()
         folder = self._visitor.folder
         bot = _unused(folder / default_folder([author.posts for author in self._authors]))
+        bot.mkdir(parents=True)  # taken: another tab of the same visitor looks for a name too
         references = [author.reference for author in self._authors]
         run = folder / "runs" / time.strftime("%Y%m%d-%H%M%S")
         self.watch(Run.start(_unused(run), references, bot, self._minutes.value, self._model.value, self._seed.value))
 
     def resume(self) -> None:
-        """Find a training that this visitor started before the page was loaded anew."""
+        """Find a training that this visitor started before the page was loaded anew, and has not seen the end of."""
         run = Run.newest(self._visitor.folder / "runs")
-        if run and run.is_going():
+        if run and not run.seen:
             self.watch(run)
+
+    @property
+    def is_training(self) -> bool:
+        """Whether a training of this page is going on."""
+        return bool(self._run and self._run.is_going())
 
     def watch(self, run: Run) -> None:
         """Show a training from its beginning to its end."""
-        self._run = run
+        self._run, self._asked_to_stop = run, False
         self.open()
         self.freeze()
         self._stop.disabled = False
@@ -101,6 +112,7 @@ class TrainRegion(Region):
     def stop(self) -> None:
         """Ask the training to end; what it has learned is kept."""
         self._stop.disabled = True
+        self._asked_to_stop = True
         self.status.say("Stopping; what was learned so far is kept.")
         self._run.stop()
 
@@ -118,27 +130,33 @@ class TrainRegion(Region):
             report = self._run.report()
             self.status.say(_summary(report), "warning" if report["warnings"] else "good")
             self._on_bot(Path(report["bot"]))
-        except ChildFailed as error:
-            self.status.widget.value = (
-                '<div class="ht-status ht-bad" role="alert">The training ended before there was a bot. '
-                f"Your posts are still here; try again.{details('Its last words', str(error))}</div>"
-            )
+        except Problem:
+            if not self._asked_to_stop:
+                raise
+            self.status.say("Stopped before the first step; there was nothing to keep yet.", "warning")
         finally:
+            self._run.mark_as_seen()
             self._progress.hide()
             self._stop.disabled = True
             self.unfreeze()
+            self.offer(self._authors)
 
     def _events(self) -> Any:
         """The events of the run. In Colab, where nothing else runs meanwhile, an interrupt of the cell means Stop."""
-        events = self._run.events()
+        seen, events = 0, self._run.events()
+        if environment.in_colab():
+            self.status.say("To stop early and keep what was learned, interrupt the notebook: Runtime, then Interrupt.")
         while True:
             try:
-                yield next(events)
+                event = next(events)
             except StopIteration:
                 return
             except KeyboardInterrupt:
                 self._run.stop()
-                events = self._run.events()
+                events = islice(self._run.events(), seen, None)
+            else:
+                seen += 1
+                yield event
 
     def _show(self, view: "_View", fraction: float | None, sentence: str) -> None:
         self._progress.show(fraction, sentence)
@@ -179,7 +197,7 @@ class _View:
             self._validation, "Surprise at posts it has not seen, in bits per character (dashed: untrained)", end,
             untrained, dots=True,
         )  # fmt: skip
-        loss = curve(_smooth(self._losses), "Training loss, in nats per token", end)
+        loss = curve(_smooth(self._losses), "Training loss (lower is better)", end)
         return f'<div class="ht-charts">{surprise}{loss}</div>'
 
     def drafts(self) -> str:

@@ -8,6 +8,7 @@ files that are small enough.
 
 import itertools
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -64,11 +65,11 @@ class Upload:
         try:
             answer = self._take(content, buffers)
         except Exception as error:  # noqa: BLE001  a comm would lose it
-            self._folder = None
+            self._forget()
             self._picker.send({"type": "refused"})
             self._on_error(error)
         else:
-            self._picker.send({"type": "taken", "number": content.get("number")})
+            self._picker.send({"type": "taken"})
             if answer:
                 self._on_files(answer)
 
@@ -82,11 +83,19 @@ class Upload:
             self._sent, self._files = 0, set()
         elif kind == "piece":
             self._write(content, b"".join(bytes(buffer) for buffer in buffers))
+        elif kind == "cancelled":
+            self._forget()
         elif kind == "problem":
             raise BadFile(str(content.get("sentence"))[:500])
         elif kind == "done":
             return self._result()
         return None
+
+    def _forget(self) -> None:
+        """Delete what came of an upload that was broken off."""
+        if self._folder:
+            shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder = None
 
     def _write(self, content: dict[str, Any], piece: bytes) -> None:
         if self._folder is None:

@@ -5,6 +5,7 @@ child process holds the bot.
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,9 @@ import ipywidgets as widgets
 
 from utils.bot import read_story
 from utils.dashboard import worker
-from utils.dashboard.html import copy_button, details, post
+from utils.dashboard.html import copy_button, escape, post
 from utils.dashboard.region import Progress, Region, button, labelled, row
-from utils.dashboard.runs import ChildFailed, Writer
+from utils.dashboard.runs import ChildFailed, Problem, Writer
 from utils.settings import WritingSettings
 
 OPENING_WORDS = 3
@@ -32,6 +33,8 @@ class WriteRegion(Region):
         super().__init__()
         self.bot: Path | None = None
         self._writer: Writer | None = None
+        self.busy = False
+        self._asked_to_stop = False
         self._opening = labelled(
             widgets.Text(description="Opening", placeholder="nothing, or how each post should begin")
         )
@@ -61,10 +64,28 @@ class WriteRegion(Region):
         story = read_story(bot)
         self.leave()
         self.bot = bot
-        self._voice.value = post("", f"The voice of {story.voice}").replace('<p class="ht-text"></p>', "")
+        self._voice.value = f'<p class="ht-note">The voice of {escape(story.voice)}</p>'
         self._drafts.children = ()
         self.status.clear()
         self.open()
+
+    @property
+    def has_drafts(self) -> bool:
+        """Whether there is something on the screen that another bot would take away."""
+        return bool(self._drafts.children)
+
+    @contextmanager
+    def occupied(self) -> Iterator[None]:
+        """Nobody else lets the bot write inside the block. Raises `Problem` if somebody does already."""
+        if self.busy:
+            raise Problem("The bot is still writing; wait until it is done.")
+        self.busy, self._asked_to_stop = True, False
+        self.freeze()
+        try:
+            yield
+        finally:
+            self.busy = False
+            self.unfreeze()
 
     def leave(self) -> None:
         """Give the memory of the bot back."""
@@ -80,10 +101,21 @@ class WriteRegion(Region):
     def write(self, opening: str, count: int, temperature: float) -> Iterator[dict[str, Any]]:
         """Events of the bot while it writes. Raises `Problem` or `ChildFailed`."""
         self.warm_up()
-        yield from self._writer.write(opening, count, temperature)
+        writer = self._writer
+        try:
+            for event in writer.write(opening, count, temperature):
+                if self._asked_to_stop:
+                    writer.stop()
+                yield event
+        except ChildFailed:
+            if self._writer is writer:
+                self._writer = None  # the next to ask gets a new one
+            raise
 
     def start(self, opening: str) -> None:
         """Write drafts, beside the page, and show each as it comes."""
+        if self.busy:
+            return
         self.freeze()
         self._stop.disabled = False
         self.status.clear()
@@ -93,31 +125,26 @@ class WriteRegion(Region):
     def stop(self) -> None:
         """Write no more; what is there stays."""
         self._stop.disabled = True
+        self._asked_to_stop = True
         if self._writer:
             self._writer.stop()
 
     def _fill(self, opening: str) -> None:
-        self._progress.show(None, "Waking the bot")
         try:
-            for event in self.write(opening, self._count.value, self._daring.value):
-                self._progress.show(event.get("fraction"), event["sentence"])
-                if event["event"] == "draft":
-                    self._drafts.children = (*self._drafts.children, self._card(event))
-                elif event["event"] == "done" and event["dropped"]:
-                    self.status.say(
-                        f"{event['dropped']} of the drafts did not fit into a post and were left out; a bot that was "
-                        "trained longer knows better how to end.", "warning",
-                    )  # fmt: skip
-        except ChildFailed as error:
-            self._writer = None
-            self.status.widget.value = (
-                '<div class="ht-status ht-bad" role="alert">The bot stopped while it was writing. Press Write again.'
-                f"{details('Its last words', str(error))}</div>"
-            )
+            with self.occupied():
+                self._progress.show(None, "Waking the bot")
+                for event in self.write(opening, self._count.value, self._daring.value):
+                    self._progress.show(event.get("fraction"), event["sentence"])
+                    if event["event"] == "draft":
+                        self._drafts.children = (*self._drafts.children, self._card(event))
+                    elif event["event"] == "done" and event["dropped"]:
+                        self.status.say(
+                            f"{event['dropped']} of the drafts did not fit into a post and were left out; a bot that "
+                            "was trained longer knows better how to end.", "warning",
+                        )  # fmt: skip
         finally:
             self._progress.hide()
             self._stop.disabled = True
-            self.unfreeze()
 
     def _card(self, draft: dict[str, Any]) -> widgets.Widget:
         text = draft["post"]
@@ -136,7 +163,7 @@ class WriteRegion(Region):
         self._kept.children = (*self._kept.children, *heading, widgets.HTML(post(text, footer=copy_button(text))))
 
     def _more(self, text: str) -> None:
-        if self._write.disabled:
-            return  # it is writing already
+        if self.busy:
+            return
         self._opening.value = " ".join(text.split()[:OPENING_WORDS])
         self.start(self._opening.value)

@@ -9,26 +9,34 @@ function render({ model, el }) {
   model.on("change:name", rest);
   model.on("change:size", rest);
   rest();
-  let pieces = [], at = 0;
+  let pieces = [], at = 0, name = "", whole = 0;
   button.addEventListener("click", () => {
     pieces = [];
     at = 0;
+    name = model.get("name");
+    whole = model.get("size");
     button.disabled = true;
     model.send({ at });
   });
   model.on("msg:custom", (message, buffers) => {
     const piece = buffers[0];
+    if (message.type === "gone" || model.get("name") !== name || model.get("size") !== whole) {
+      pieces = [];
+      button.disabled = false;
+      rest();
+      return;
+    }
     if (message.at !== at || !piece) return;
     pieces.push(piece);
     at += piece.byteLength;
-    if (at < model.get("size")) {
+    if (at < whole) {
       button.textContent = `${(at / 1e6).toFixed(0)} of ${size()}`;
       model.send({ at });
       return;
     }
     const link = document.createElement("a");
     link.href = URL.createObjectURL(new Blob(pieces, { type: "application/zip" }));
-    link.download = model.get("name");
+    link.download = name;
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 60000);
     pieces = [];

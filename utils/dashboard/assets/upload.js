@@ -1,6 +1,6 @@
 // Chooses files and sends what holds posts. A zip is read where it is: its directory first, then the
 // members whose names match, unpacked by the browser. Nothing else of it is read, let alone sent.
-const PIECE = 1 << 20;
+const PIECE = 1 << 20, PATIENCE = 60000;
 const END = 0x06054b50, END64_PLACE = 0x07064b50, ENTRY = 0x02014b50, LOCAL = 0x04034b50;
 
 const number = (view, at, bytes) => (bytes === 8 ? Number(view.getBigUint64(at, true)) : bytes === 4 ? view.getUint32(at, true) : view.getUint16(at, true));
@@ -27,7 +27,8 @@ function entriesOf(directory) {
   const entries = [], text = new TextDecoder();
   for (let at = 0; at + 46 <= directory.byteLength && number(directory, at, 4) === ENTRY; ) {
     const nameLength = number(directory, at + 28, 2), extraLength = number(directory, at + 30, 2);
-    const name = text.decode(new Uint8Array(directory.buffer, directory.byteOffset + at + 46, nameLength));
+    const written = text.decode(new Uint8Array(directory.buffer, directory.byteOffset + at + 46, nameLength));
+    const name = written.replaceAll("\\", "/"); // as some programs for Windows write it
     const entry = { name, flags: number(directory, at + 8, 2), method: number(directory, at + 10, 2), packed: number(directory, at + 20, 4), size: number(directory, at + 24, 4), offset: number(directory, at + 42, 4) };
     let extra = at + 46 + nameLength;
     const extraEnd = extra + extraLength;
@@ -79,7 +80,7 @@ function render({ model, el }) {
   label.append(input, line);
   el.append(label, cancel);
 
-  let waiting = null, sequence = 0, cancelled = false;
+  let waiting = null, cancelled = false;
   const busy = (is) => {
     input.disabled = is || model.get("disabled");
     cancel.hidden = !is;
@@ -95,7 +96,8 @@ function render({ model, el }) {
   const send = (content, buffers = []) =>
     new Promise((resolve, reject) => {
       waiting = { resolve, reject };
-      model.send({ ...content, number: sequence++ }, undefined, buffers);
+      setTimeout(() => reject(new Error("The page has lost its program. Reload it, and choose the file again.")), PATIENCE);
+      model.send(content, undefined, buffers);
     });
 
   async function sendStream(stream, content, total, done) {
@@ -161,17 +163,25 @@ function render({ model, el }) {
     line.textContent = "Looking for posts…";
     try {
       const sent = await sendAll(files);
-      line.textContent = `Sent ${(sent / 1e6).toFixed(1)} MB of posts. ${RESTING}`;
+      line.textContent = `Sent ${Math.ceil(sent / 1000).toLocaleString("en")} KB of posts. ${RESTING}`;
     } catch (error) {
       line.textContent = RESTING;
-      if (error.message === "cancelled") line.textContent = `Cancelled. ${RESTING}`;
-      else if (error.message !== "refused") send({ type: "problem", sentence: error.message }).catch(() => {});
+      if (error.message === "cancelled") {
+        line.textContent = `Cancelled. ${RESTING}`;
+        model.send({ type: "cancelled" });
+      } else if (error.message !== "refused") {
+        line.textContent = error.message;
+        send({ type: "problem", sentence: error.message }).catch(() => {});
+      }
     }
     input.value = "";
     busy(false);
   }
 
-  cancel.addEventListener("click", () => (cancelled = true));
+  cancel.addEventListener("click", () => {
+    cancelled = true;
+    waiting?.reject(new Error("cancelled"));
+  });
   input.addEventListener("change", () => take([...input.files]));
   label.addEventListener("dragover", (event) => event.preventDefault());
   label.addEventListener("drop", (event) => {
