@@ -89,6 +89,7 @@ def test_the_whole_way_from_typing_to_a_played_round(visit: Visit, picture: Call
     picture(page, "write", ".ht-region:nth-of-type(4)")
     button(page, "More like this").first.click()
     expect(button(page, "Write")).to_be_disabled()
+    expect(button(page, "Write")).to_be_enabled(timeout=2 * MINUTE)
 
     button(page, "Play").click()
     for number in range(1, 11):
@@ -98,6 +99,7 @@ def test_the_whole_way_from_typing_to_a_played_round(visit: Visit, picture: Call
             break
         if number == 2:
             picture(page, "6-game")
+        time.sleep(0.5)  # nobody reads a post sooner, and a second click sooner than that is not counted
         button(page, "The bot wrote it").click()
     expect(page.get_by_text(re.compile(r"You told \d+ of \d+ apart.*passed for real: 0%"))).to_be_visible()
 

@@ -58,9 +58,9 @@ class TrainRegion(Region):
         self._progress = Progress("Training")
         self._charts = widgets.HTML(layout=widgets.Layout(display="none"))
         self._drafts = widgets.HTML()
+        self._settings = widgets.VBox([self._minutes, more, row(self._train, self._stop)])
         self.body.children = [
-            self._minutes, more, row(self._train, self._stop), self._progress.widget, self.status.widget,
-            self._charts, self._drafts,
+            self._settings, self._progress.widget, self.status.widget, self._charts, self._drafts,
         ]  # fmt: skip
         self.controls = [self._minutes, self._model, self._seed, self._train]
         self.on_click(self._train, self.start)
@@ -72,7 +72,8 @@ class TrainRegion(Region):
         self._authors = list(authors)
         if self.is_training:
             return
-        if self._authors:
+        self._settings.layout.display = "" if self._authors else "none"
+        if self._authors or self._run:  # how a training went can be read without its author, too
             self.open()
         else:
             self.close(self.CLOSED)
@@ -103,6 +104,7 @@ class TrainRegion(Region):
     def watch(self, run: Run) -> None:
         """Show a training from its beginning to its end."""
         self._run, self._asked_to_stop = run, False
+        self._settings.layout.display = ""
         self.open()
         self.freeze()
         self._stop.disabled = False
