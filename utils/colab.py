@@ -16,7 +16,16 @@ from pathlib import Path
 from utils import environment
 
 REQUIREMENTS = Path(__file__).parents[1] / "requirements.txt"
-NOT_FOR_NOTEBOOKS = ("voila", "pytest", "nbval", "playwright", "axe-core-python", "hypothesis", "ipykernel")
+NOT_FOR_NOTEBOOKS = (
+    "voila",
+    "pytest",
+    "nbval",
+    "playwright",
+    "axe-core-python",
+    "hypothesis",
+    "ipykernel",
+    "jupyterlab",
+)
 
 
 def missing(requirements: str) -> list[str]:

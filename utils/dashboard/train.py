@@ -223,11 +223,10 @@ def _smooth(points: Sequence[tuple[float, float]], over: int = 8) -> list[tuple[
 
 def _summary(report: dict[str, Any]) -> str:
     before, after = (report["held_out"][name] for name in ("bits_per_character_before", "bits_per_character"))
-    share = 1 - 2 ** (after - before)
     minutes = report["seconds"]["total"] / 60
     early = " (stopped early)" if report["stopped"] else ""
     known = (
-        f"each letter of a new post now surprises the bot {share:.0%} less than it did the untrained model"
+        f"it finds each letter of a new post {2 ** (before - after):.1f} times as likely as the untrained model did"
         if after < before
         else "it learned nothing that helps with new posts; give it more time or more posts"
     )
