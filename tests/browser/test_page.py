@@ -60,27 +60,27 @@ def test_the_whole_way_from_typing_to_a_played_round(visit: Visit, picture: Call
     assert page.locator(".ht-preview .ht-post").count() == 8
     picture(page, "2-author")
 
-    train(page, "1")
+    train(page, "2")  # after less, on a busy machine, no draft of the bot may end soon enough to be a post
     drafts = page.locator(".ht-drafts")
     # A first download of the weights may come before that.
     expect(drafts.get_by_text("What the untrained model writes")).to_be_visible(timeout=5 * MINUTE)
     expect(page.get_by_role("progressbar", name="Training")).to_be_visible()
-    expect(page.get_by_text(re.compile("Learning: .* left to train"))).to_be_visible(timeout=2 * MINUTE)
+    expect(page.get_by_text(re.compile("Learning: .* left to train"))).to_be_visible(timeout=5 * MINUTE)
     delays = [seconds_to_an_answer(page, f"nobody{number}") for number in range(7)]
     print("Seconds from a key to the program's answer, during training:", delays)
     assert statistics.median(delays) < 1, "0.1 s where nothing else runs; a noisy machine may take longer"
     page.get_by_text("More settings").click()
     expect(page.get_by_label("Seed")).to_be_visible()
     picture(page, "3-training")
-    expect(page.get_by_text(re.compile(r"Done in .* minutes.*bits per character"))).to_be_visible(timeout=3 * MINUTE)
+    expect(page.get_by_text(re.compile(r"Done in .* minutes.*bits per character"))).to_be_visible(timeout=6 * MINUTE)
     picture(page, "4-trained")
     picture(page, "train", ".ht-region:nth-of-type(3)")
 
     page.get_by_label("Opening").fill("The goat")
     page.keyboard.press("Tab")
     button(page, "Write").click()
-    expect(page.locator(".ht-draft").first).to_be_visible(timeout=MINUTE)
-    expect(button(page, "Write")).to_be_enabled(timeout=2 * MINUTE)
+    expect(page.locator(".ht-draft").first).to_be_visible(timeout=3 * MINUTE)
+    expect(button(page, "Write")).to_be_enabled(timeout=5 * MINUTE)
     drafts = page.locator(".ht-draft .ht-text").all_text_contents()
     assert drafts and all(text.startswith("The goat") and text.endswith("written by a bot") for text in drafts)
     button(page, "Keep").first.click()
@@ -89,12 +89,12 @@ def test_the_whole_way_from_typing_to_a_played_round(visit: Visit, picture: Call
     picture(page, "write", ".ht-region:nth-of-type(4)")
     button(page, "More like this").first.click()
     expect(button(page, "Write")).to_be_disabled()
-    expect(button(page, "Write")).to_be_enabled(timeout=2 * MINUTE)
+    expect(button(page, "Write")).to_be_enabled(timeout=5 * MINUTE)
 
     button(page, "Play").click()
     for number in range(1, 11):
         asked = page.get_by_text(re.compile(rf"Post {number} of \d+"))
-        expect(asked.or_(page.get_by_text("You told"))).to_be_visible(timeout=2 * MINUTE)
+        expect(asked.or_(page.get_by_text("You told"))).to_be_visible(timeout=5 * MINUTE)
         if not asked.is_visible():
             break
         if number == 2:
@@ -118,12 +118,12 @@ def test_stop_keeps_what_was_learned_and_a_reload_finds_the_training_and_then_th
     page = visit()
     read_marlowe(page)
     train(page, "5")
-    expect(page.get_by_text(re.compile("Learning: .* left to train"))).to_be_visible(timeout=2 * MINUTE)
+    expect(page.get_by_text(re.compile("Learning: .* left to train"))).to_be_visible(timeout=5 * MINUTE)
     page.reload()
     expect(page.get_by_text(re.compile("Learning: .* left to train"))).to_be_visible(timeout=MINUTE)
     expect(page.locator(".ht-drafts").get_by_text("What the untrained model writes")).to_be_visible()
     button(page, "Stop").click()
-    expect(page.get_by_text(re.compile(r"Done in .* minutes \(stopped early\)"))).to_be_visible(timeout=2 * MINUTE)
+    expect(page.get_by_text(re.compile(r"Done in .* minutes \(stopped early\)"))).to_be_visible(timeout=5 * MINUTE)
     page.reload()
     expect(page.get_by_text("The voice of @keeperfinch")).to_be_visible(timeout=MINUTE)
     expect(button(page, "Write").first).to_be_enabled()
