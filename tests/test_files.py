@@ -94,6 +94,12 @@ def test_rows_that_are_too_short_are_counted(tmp_path: Path) -> None:
     assert (texts(tmp_path / "posts.csv"), timeline.left_out) == (["here"], {"unreadable": 1})
 
 
+def test_a_post_without_words_was_a_picture_and_is_not_unreadable(tmp_path: Path) -> None:
+    (tmp_path / "posts.json").write_text(json.dumps([{"text": ""}, {"text": "three words here"}, {"text": None}]))
+    counts = clean(load(tmp_path / "posts.json")).counts()
+    assert (counts["media_only"], counts["unreadable"], counts["kept"]) == (1, 1, 1)
+
+
 def test_a_post_of_ten_megabytes_and_nul_bytes_are_read(tmp_path: Path) -> None:
     (tmp_path / "posts.csv").write_text("text\n" + "a" * 10_000_000 + "\nwith \0 inside of it\n")
     assert clean(load(tmp_path / "posts.csv")).counts()["long"] == 1

@@ -229,7 +229,7 @@ def _timeline(container: Container, entries: list[Entry], remarks: list[str]) ->
     entries = [entry for entry in entries if isinstance(entry.text, str) and not entry.reason]
     texts: Sequence[str | None] = [entry.text for entry in entries]
     if not all(entry.plain for entry in entries):
-        texts = unescape_if_escaped([text or "\ufffd" for text in mend(texts)])
+        texts = unescape_if_escaped(["\ufffd" if text is None else text for text in mend(texts)])
     dates, order = parse_dates([entry.date for entry in entries])
     for number, (entry, date, text) in enumerate(zip(entries, dates, texts, strict=True), 1):
         posts.add(fields.short_id(entry.id) or number, date, text)
