@@ -33,6 +33,8 @@ LAYERS = [
     {"utils.dashboard.author", "utils.dashboard.write"},
     {"utils.dashboard.train", "utils.dashboard.game", "utils.dashboard.keep"},
     {"utils.dashboard.__init__"},
+    {"utils.commands.__init__"},
+    {"utils.commands.posts", "utils.commands.train", "utils.commands.bots"},
     {"utils.__main__", "utils.__init__"},
 ]  # fmt: skip
 """From the ground up; a module imports from layers below its own."""
@@ -68,7 +70,7 @@ ONE_HOME = {
     "huggingface_hub": {"utils.models", "utils.sharing"},
     "twitter_text": {"utils.post_length"},
     "rich": {"utils.terminal"},
-    "click": {"utils.terminal", "utils.__main__"},
+    "click": {"utils.terminal", "utils.commands", "utils.__main__"},
     "ftfy": {"utils.timelines.encodings"},
     "libipld": {"utils.timelines.exports"},
     "selectolax": {"utils.timelines.markup"},

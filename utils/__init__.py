@@ -15,7 +15,8 @@ The package in reading order, the order in which the data moves:
     pipeline.py     the whole way, once
     report.py       how a bot came about, and where the seconds went
     listener.py     a bot that stays in memory and writes when it is asked
-    __main__.py     the same from a command line
+    commands/       the same from a command line: fetch, train, tweet, …
+    __main__.py     python -m utils
 
     dashboard/      the page: a class for each region of the screen
 

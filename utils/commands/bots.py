@@ -1,0 +1,138 @@
+"""Commands about a bot that exists: tweet, evaluate, the hidden listen; and models, what a bot can start from.
+
+In: a bot's folder. Out: drafts and figures.
+"""
+
+import sys
+from pathlib import Path
+
+import click
+
+from utils.commands import SEED_RANGE, checked, events_option, json_option, print_json
+from utils.events import Event
+from utils.settings import MAXIMUM_DRAFTS, WritingSettings
+from utils.terminal import Interrupt, Screen, as_card
+
+
+@click.command()
+@click.argument("bot", type=click.Path(path_type=Path))
+@click.option("--start", default="", metavar="TEXT", help="The opening of every draft.")
+@click.option(
+    "-n", "count", type=click.IntRange(1, MAXIMUM_DRAFTS), default=10, show_default=True, help="How many drafts."
+)
+@click.option(
+    "--temperature",
+    type=click.FloatRange(0.01, 5),
+    default=1.0,
+    show_default=True,
+    help="How daring, above 0; 0.7 is tame, 1.3 is wild.",
+)
+@click.option(
+    "--top-p",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=0.95,
+    show_default=True,
+    help="Draw from the likeliest tokens that hold this much probability.",
+)
+@click.option("--seed", type=SEED_RANGE, help="The same seed writes the same drafts.")
+@json_option
+@events_option
+def tweet(bot, start, count, temperature, top_p, seed, as_json, events) -> None:  # noqa: ANN001
+    """Write drafts in the voice of BOT."""
+    settings = checked(WritingSettings, temperature=temperature, top_p=top_p, seed=seed)
+    show = not (as_json or events)
+    with Screen(events) as screen, Interrupt(screen) as interrupt:
+        screen.tell(Event("stage", "Loading the bot"))
+        from utils.bot import Bot
+        from utils.generation import write
+
+        loaded = Bot.load(bot)
+        if loaded.training is None:
+            screen.tell(Event("warning", "This bot came without its training posts, so copies cannot be marked."))
+        screen.tell(Event("stage", f"Writing {count} drafts"))
+
+        def on_event(event: Event) -> None:
+            interrupt.something_to_keep |= event.kind == "draft"
+            screen.tell(event)
+            if show and event.kind == "draft":
+                screen.print(as_card(event.data))
+
+        writing = write(loaded, start, count, settings, on_event, interrupt.is_set)
+        if writing.dropped:
+            told = f"{writing.dropped} of {count} drafts did not fit into a post and were dropped."
+            screen.tell(Event("warning", f"{told} A bot that is trained longer knows better how to end one."))
+    if as_json:
+        drafts = [draft.as_dict() for draft in writing.drafts]
+        print_json({"drafts": drafts, "dropped": writing.dropped, "rewritten": writing.rewritten,
+                     "stopped": writing.stopped, "seconds": round(writing.seconds, 2)})  # fmt: skip
+    elif events:
+        for draft in writing.drafts:
+            click.echo(as_card(draft.as_dict()))
+
+
+@click.command()
+@click.argument("bot", type=click.Path(path_type=Path))
+@click.argument("reference", required=False)
+@click.option(
+    "--drafts",
+    type=click.IntRange(0, MAXIMUM_DRAFTS),
+    default=50,
+    show_default=True,
+    help="Drafts to look through for copies.",
+)
+@click.option("--seed", type=SEED_RANGE, default=0, show_default=True, help="The seed of those drafts.")
+@json_option
+@events_option
+def evaluate(bot, reference, drafts, seed, as_json, events) -> None:  # noqa: ANN001
+    """Say how well BOT knows its author.
+
+    In bits per character, on the posts that were held out from its training or on those of a REFERENCE;
+    and how many of its drafts repeat a post, or each other.
+    """
+    with Screen(events) as screen:
+        screen.tell(Event("stage", "Loading the bot"))
+        from utils.bot import Bot
+        from utils.pipeline import evaluate_bot
+
+        figures = evaluate_bot(Bot.load(bot), reference, drafts, seed, screen.tell)
+    if as_json:
+        print_json(figures)
+        return
+    before = figures["bits_per_character_before"]
+    click.echo(
+        f"{figures['posts']:,} posts, {figures['characters']:,} characters: "
+        f"{figures['bits_per_character']:.3f} bits per character (lower is better)"
+        f"{'' if before is None else f', {before:.3f} before training'}"
+    )
+    if figures["distinct"] is not None:
+        copies = "" if figures["copies"] is None else f", {figures['copies']:.0%} repeat a training post"
+        click.echo(f"{figures['drafts']} drafts: {figures['distinct']:.0%} are distinct{copies}")
+
+
+@click.command(hidden=True)
+@click.argument("bot", type=click.Path(path_type=Path))
+def listen(bot: Path) -> None:
+    """Keep BOT in memory and write whenever a line of JSON asks for it, for the page."""
+    from utils.listener import listen as listen_to
+
+    listen_to(bot, sys.stdin, sys.stdout)
+
+
+@click.command()
+@json_option
+def models(as_json: bool) -> None:
+    """List the pre-trained models."""
+    from dataclasses import asdict
+
+    from utils.models import AUTO, CATALOGUE, WHEELS
+
+    if as_json:
+        print_json(
+            {
+                "models": [{**asdict(entry), "needs_hub": entry.name not in WHEELS} for entry in CATALOGUE.values()],
+                "auto": AUTO,
+            }
+        )
+        return
+    for entry in CATALOGUE.values():
+        click.echo(f"{entry.name:18} {entry.parameters / 1e6:4.0f} M  {entry.licence:10}  {entry.note}")

@@ -1,0 +1,85 @@
+"""The command that trains: train.
+
+In: references and settings. Out: a bot's folder, and the report of how it came about.
+"""
+
+from pathlib import Path
+
+import click
+
+from utils.commands import (
+    SEED_RANGE,
+    Minutes,
+    apart_option,
+    checked,
+    events_option,
+    json_option,
+    print_json,
+    references_argument,
+)
+from utils.events import Event
+from utils.settings import MAXIMUM_AUTHORS, TrainingSettings
+from utils.terminal import Interrupt, Screen, in_turn
+
+
+@click.command()
+@references_argument
+@click.option(
+    "--minutes",
+    type=Minutes(),
+    default=5.0,
+    show_default=True,
+    help="Wall clock from now to the finished bot; only a first download of the model is extra.",
+)
+@click.option(
+    "--steps",
+    type=click.IntRange(min=1),
+    help="Train exactly so many steps instead; the same seed then gives the same bot.",
+)
+@click.option("--model", default="auto", show_default=True, help="A name that `models` lists, a Hub id, or a folder.")
+@click.option("--out", type=click.Path(path_type=Path), help="The bot's folder.  [default: bots/NAME]")
+@click.option(
+    "--seed", type=SEED_RANGE, default=0, show_default=True, help="Decides the split and the order of the posts."
+)
+@click.option("--track", type=click.Choice(["off"]), default="off", hidden=True)
+@apart_option
+@click.option("--queue", type=click.Path(path_type=Path), hidden=True, help="A lock file: one training at a time.")
+@click.option("--watch", is_flag=True, help="Write a draft before training and after each fifth of it.")
+@json_option
+@events_option
+def train(references, minutes, steps, model, out, seed, track, apart, queue, watch, as_json, events) -> None:  # noqa: ANN001
+    """Train a bot on one to three authors.
+
+    Ctrl-C ends the training early and keeps the best bot so far; a second Ctrl-C leaves at once.
+    """
+    from utils import environment
+    from utils.timelines import authors
+
+    started = environment.process_start()
+    settings = checked(TrainingSettings, minutes=minutes, steps=steps, model=model, seed=seed)
+    if (given := len(authors(references, apart))) > MAXIMUM_AUTHORS:
+        raise click.UsageError(f"At most {MAXIMUM_AUTHORS} authors can be mixed; {given} were given.")
+    with Screen(events) as screen, Interrupt(screen) as interrupt, in_turn(queue, screen) as turn:
+        from utils.pipeline import make_bot
+
+        def on_event(event: Event) -> None:
+            interrupt.something_to_keep |= event.kind == "loss"
+            screen.tell(event)
+
+            if event.kind == "draft" and not (events or as_json):
+                screen.print(f"{event.sentence}: {event.data['post']}\n")
+
+        _, report = make_bot(
+            references, settings, on_event, out, interrupt.is_set, turn or started, apart=apart, watch=watch
+        )
+    if as_json:
+        print_json(report.as_dict())
+        return
+    held_out, seconds = report.held_out, report.seconds["total"]
+    click.echo(
+        f"{' and '.join(report.authors)}: {report.steps:,} steps of training, {seconds:.0f} s in all"
+        f"{' (stopped early)' if report.stopped else ''}. Held-out posts: "
+        f"{held_out['bits_per_character_before']:.3f} bits per character before, "
+        f"{held_out['bits_per_character']:.3f} after (lower is better).\n"
+        f"Now: python -m utils tweet {report.bot}"
+    )
