@@ -14,17 +14,13 @@ from datetime import datetime
 from pathlib import Path
 
 from utils.environment import find_path
-from utils.errors import BadFile, BadReference, UserError
+from utils.errors import BadFile, BadReference
 from utils.events import OnEvent, ignore
-from utils.timelines.containers import begins_like_a_zip, opened
+from utils.timelines.containers import begins_like_a_zip
 from utils.timelines.dates import is_plausible, latest_plausible
 
 MAXIMUM_POSTS = 1_000_000
 """More than nearly anybody has written; a file with more is something else, or made to fill the memory."""
-
-MOST_FILES = 1000
-"""Files of one folder that are read as one author's."""
-
 
 WORTH_A_REMARK = 0.02
 """The share of unreadable entries from which one should know of it."""
@@ -125,18 +121,7 @@ WHAT_IS_READ = (
     "the archive of X, Mastodon or Bluesky as downloaded, its folder, or a file of posts (.csv, .json, .jsonl, .txt)"
 )
 
-_PLAIN = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".txt")
-
-_PRIVATE = re.compile(r"(?i)(^|[^a-z])(messages?|chats?|chat_history|dms?|direct|inbox|mails?)([^a-z]|$)")
-"""Names of files that hold what was written to one person. Nobody who gives a folder means these."""
-
-OTHER_DOWNLOADS = {
-    "your_instagram_activity": "Instagram",
-    "your_facebook_activity": "Facebook",
-    "Takeout": "Google",
-    "Reddit": "Reddit",
-}
-"""What the folders are called in the downloads of networks that are not read here."""
+PLAIN_FILES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".txt")
 
 
 def authors(references: Sequence[str | Path], apart: bool = False) -> list[list[str | Path]]:
@@ -165,7 +150,7 @@ def load(reference: str | Path, on_event: OnEvent = ignore) -> Timeline:
     """
     text = str(reference).strip()
     if text and (path := find_path(text)):
-        return _load_file(path, on_event)
+        return load_file(path, on_event)
     if text.startswith("sample:"):
         from utils.timelines import samples
 
@@ -212,9 +197,10 @@ def together_as_one(timelines: Sequence[Timeline]) -> Timeline:
     )
 
 
-def _load_file(path: Path, on_event: OnEvent) -> Timeline:
+def load_file(path: Path, on_event: OnEvent = ignore) -> Timeline:
+    """Read the posts of a file or a folder. Raises `BadFile`, and `BadReference` for what is not read at all."""
     suffix = path.suffix.lower()
-    if suffix in _PLAIN:
+    if suffix in PLAIN_FILES:
         from utils.timelines import files
 
         return files.load(path, on_event)
@@ -223,67 +209,10 @@ def _load_file(path: Path, on_event: OnEvent) -> Timeline:
 
         return exports.load_bluesky(path, on_event)
     if path.is_dir() or suffix in (".zip", ".js") or begins_like_a_zip(path):
-        return _load_container(path, on_event)
+        from utils.timelines import folders
+
+        return folders.load(path, on_event)
     raise BadReference(f"{path.name} is not a kind of file that is read here; that is {WHAT_IS_READ}.")
-
-
-def _load_container(path: Path, on_event: OnEvent) -> Timeline:
-    """All archives in a zip or a folder, and the files of posts that lie in a folder, as one author's."""
-    from utils.timelines import archive, exports
-
-    timelines: list[Timeline] = []
-    with opened(path, on_event) as container:
-        if path.suffix.lower() == ".js" and not path.is_dir():
-            return archive.read(container)
-        folders, outboxes, names = archive.folders(container), exports.outboxes(container), container.names
-        timelines += [archive.read(container, folder) for folder in folders]
-        timelines += [exports.read_mastodon(container, outbox) for outbox in outboxes]
-    remarks: list[str] = []
-    if path.is_dir():
-        claimed = exports.BESIDE if "outbox.json" in outboxes else ("tweets.csv",) if "" in folders else ()
-        found, remarks = _load_files(path, claimed, on_event)
-        timelines += found
-    if timelines:
-        together = together_as_one(timelines)
-        if len(timelines) > 1:
-            together = replace(together, source=f"{'folder' if path.is_dir() else 'zip'} {path.resolve().name}")
-        return replace(together, remarks=(*together.remarks, *remarks))
-    if path.is_dir():
-        raise BadReference(" ".join([f"{path} is a folder without posts; what is read is {WHAT_IS_READ}.", *remarks]))
-    raise BadFile(_no_posts(path.name, names))
-
-
-def _no_posts(name: str, names: Sequence[str]) -> str:
-    if inner := next((inner for inner in names if inner.lower().endswith(".zip")), None):
-        return f"{name} holds another zip, {inner}. Unpack it, and give the inner one."
-    networks = (network for folder, network in OTHER_DOWNLOADS.items() if any(folder in inner for inner in names))
-    found = f"this looks like a download from {network}" if (network := next(networks, None)) else "this has neither"
-    return (
-        f"{name} holds no posts: an X archive has a file data/tweets.js, one of Mastodon an outbox.json, "
-        f"and {found}. Was another download meant?"
-    )
-
-
-def _load_files(path: Path, claimed: Sequence[str], on_event: OnEvent) -> tuple[list[Timeline], list[str]]:
-    """The files of posts that lie in a folder, but for those with the names `claimed`, and remarks on the others."""
-    suffixes = (*_PLAIN, ".zip", ".car")
-    inside = sorted(
-        file
-        for file in path.iterdir()
-        if file.is_file() and file.suffix.lower() in suffixes and file.name not in claimed and file.name[0] != "."
-    )
-    if len(inside) > MOST_FILES:
-        raise BadReference(f"{path} holds {len(inside):,} files; at most {MOST_FILES:,} are read as one author's.")
-    timelines, remarks = [], []
-    for file in inside:
-        if _PRIVATE.search(file.stem):
-            remarks.append(f"Left out: {file.name}, which looks like private messages. Give it by name if it is not.")
-            continue
-        try:
-            timelines.append(_load_file(file, on_event))
-        except UserError as error:
-            remarks.append(f"Left out: {error}")
-    return timelines, remarks
 
 
 def _why_not(text: str) -> str:
