@@ -23,7 +23,7 @@ LAYERS = [
      "utils.timelines.containers", "utils.timelines.json_values"},
     {"utils.timelines.fields"},
     {"utils.timelines.__init__", "utils.timelines.files", "utils.timelines.archive", "utils.timelines.exports",
-     "utils.timelines.samples", "utils.timelines.json_lines", "utils.timelines.folders", 
+     "utils.timelines.samples", "utils.timelines.json_lines", "utils.timelines.folders",
      "utils.cleaning", "utils.dataset", "utils.models",
      "utils.course", "utils.training",
      "utils.generation", "utils.evaluation"},
