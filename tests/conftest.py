@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ import pytest
 os.environ["OMP_NUM_THREADS"] = "1"
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from internet import Internet  # noqa: E402
 from tiny import save_taught_model  # noqa: E402
 
 from utils import environment  # noqa: E402
@@ -46,6 +47,16 @@ def real_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     """The user's own cache, so that the real weights are fetched once and not once a test, and all cores."""
     monkeypatch.delenv("OMP_NUM_THREADS")
     monkeypatch.setenv("HUGGINGTWEETS_CACHE", str(REAL_CACHE))
+
+
+@pytest.fixture
+def internet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Internet]:
+    """An internet of our own, without a host so far, for this process and those that it starts."""
+    made = Internet(tmp_path)
+    for name, value in made.environment.items():
+        monkeypatch.setenv(name, value)
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="session")

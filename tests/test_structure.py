@@ -15,15 +15,17 @@ MODULES = {
 
 LAYERS = [
     {"utils.errors", "utils.events", "utils.settings"},
-    {"utils.environment", "utils.atomic", "utils.copies", "utils.post_length", "utils.terminal",
+    {"utils.locks", "utils.environment", "utils.atomic", "utils.copies", "utils.post_length", "utils.terminal",
      "utils.report"},
     {"utils.colab", "utils.language_model"},
     {"utils.scoring", "utils.bot"},
     {"utils.timelines.dates", "utils.timelines.encodings", "utils.timelines.markup", "utils.timelines.tables",
-     "utils.timelines.containers", "utils.timelines.json_values"},
+     "utils.timelines.containers", "utils.timelines.json_values", "utils.timelines.handles"},
     {"utils.timelines.fields"},
     {"utils.timelines.__init__", "utils.timelines.files", "utils.timelines.archive", "utils.timelines.exports",
      "utils.timelines.samples", "utils.timelines.json_lines", "utils.timelines.folders",
+     "utils.timelines.network", "utils.timelines.shelf", "utils.timelines.fetching", "utils.timelines.x_api",
+     "utils.timelines.bluesky", "utils.timelines.mastodon",
      "utils.cleaning", "utils.dataset", "utils.models",
      "utils.course", "utils.training",
      "utils.generation", "utils.evaluation"},
@@ -60,6 +62,20 @@ STAGES_MAY_USE = {
     ("utils.timelines.folders", "utils.timelines.exports"),
     ("utils.timelines.__init__", "utils.timelines.exports"),
     ("utils.timelines.__init__", "utils.timelines.folders"),
+    ("utils.timelines.__init__", "utils.timelines.fetching"),
+    ("utils.timelines.network", "utils.timelines"),
+    ("utils.timelines.shelf", "utils.timelines"),
+    ("utils.timelines.shelf", "utils.timelines.json_lines"),
+    *(
+        ("utils.timelines.fetching", f"utils.timelines{module}")
+        for module in ("", ".network", ".shelf", ".x_api", ".bluesky", ".mastodon")
+    ),
+    *(
+        (f"utils.timelines.{network}", f"utils.timelines{module}")
+        for network in ("x_api", "bluesky", "mastodon")
+        for module in ("", ".network", ".shelf")
+    ),
+    ("utils.timelines.bluesky", "utils.timelines.exports"),
     ("utils.timelines.__init__", "utils.timelines.samples"),
     ("utils.timelines.__init__", "utils.timelines.archive"),
     ("utils.timelines.__init__", "utils.timelines.files"),
@@ -71,6 +87,8 @@ ONE_HOME = {
     "ipywidgets": {"utils.dashboard"},
     "IPython": {"utils.dashboard"},
     "tweepy": {"utils.timelines.x_api"},
+    "mastodon": {"utils.timelines.mastodon"},
+    "requests": {"utils.timelines"},
     "wandb": {"utils.tracking"},
     "huggingface_hub": {"utils.models", "utils.sharing"},
     "twitter_text": {"utils.post_length"},
@@ -80,7 +98,7 @@ ONE_HOME = {
     "libipld": {"utils.timelines.exports"},
     "selectolax": {"utils.timelines.markup"},
     "anywidget": {"utils.dashboard"},
-    "filelock": {"utils.terminal"},
+    "filelock": {"utils.locks"},
     "psutil": {"utils.environment"},
 }
 

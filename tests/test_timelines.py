@@ -7,7 +7,7 @@ import pytest
 from archives import TWEETS, javascript, write_folder, write_zip
 
 from utils.errors import BadReference
-from utils.timelines import authors, load, load_together
+from utils.timelines import authors, load, load_together, understand
 from utils.timelines.json_lines import write_json_lines
 
 
@@ -50,8 +50,10 @@ def test_half_a_character_is_written_and_read_back(tmp_path: Path) -> None:
 BAD_REFERENCES = [
     ("sample:nobody", "There is no sample called 'nobody'; the bundled authors are sample:keeperfinch or"),
     ("keeperfnch", "Did you mean sample:keeperfinch?"),
-    ("@jack", "@jack is on a network"),
-    ("https://x.com/jack", "on a network"),
+    ("jack", "Did you mean @jack, on X?"),
+    ("https://x.com/home", "no handle and no link to a profile"),
+    ("@far_too_long_for_any_name", "no handle and no link to a profile"),
+    ("https://www.threads.net/@somebody", "Posts on Threads cannot be read here"),
     ("nowhere.jsonl", "There is no file nowhere.jsonl"),
     ("some/where", "There is no file some/where"),
     ("", "No author was given"),
@@ -64,6 +66,22 @@ def test_a_reference_that_leads_nowhere_gets_a_sentence(reference: str, sentence
     with pytest.raises(BadReference) as error:
         load(reference)
     assert sentence in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("reference", "known", "sentence"),
+    [
+        ("@jack", True, "@jack on X, with your own key; X takes money for each post"),
+        ("https://bsky.app/profile/alice.bsky.social", True, "@alice.bsky.social on Bluesky, free to read"),
+        ("@bob@fosstodon.org", True, "@bob@fosstodon.org on Mastodon, free to read"),
+        ("sample:keeperfinch", True, "A bundled author"),
+        ("https://www.threads.net/@somebody", False, "Posts on Threads cannot be read here"),
+        ("jack", False, "Did you mean @jack, on X?"),
+    ],
+)
+def test_one_is_told_what_a_reference_means_before_anything_is_read(reference: str, known: bool, sentence: str) -> None:
+    assert understand(reference)[0] == known
+    assert sentence in understand(reference)[1]
 
 
 def test_an_existing_file_is_never_taken_for_something_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

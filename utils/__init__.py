@@ -25,6 +25,7 @@ The package in reading order, the order in which the data moves:
     language_model.py  a network, its tokenizer, and the tokens around a post
     post_length.py  how X counts a post, and the mark of a bot
     atomic.py       folders that appear whole or not at all
+    locks.py        one process at a time
     colab.py        what a notebook on Google Colab needs first
     environment.py  this machine: device, precision, memory, folders
     terminal.py     the progress bar, and Ctrl-C

@@ -1,4 +1,4 @@
-"""The command line: python -m utils fetch | train | tweet | evaluate | models.
+"""The command line: python -m utils fetch | shelf | train | tweet | evaluate | models.
 
 A contract that scripts and the dashboard depend on. `--json` prints one JSON object on standard output
 and nothing else there; progress and words go to standard error, as JSON Lines with `--events`. Exit
@@ -24,13 +24,14 @@ def cli() -> None:
     Try:  python -m utils train sample:keeperfinch
           python -m utils tweet bots/keeperfinch
 
-    A REFERENCE is a bundled author (sample:keeperfinch, sample:unit7bakes); the archive of X, Mastodon or
-    Bluesky as it was downloaded, or its folder; or a file of posts (.csv, .json, .jsonl, .txt). Several
-    files and folders are one author's, unless --apart says otherwise.
+    A REFERENCE is a bundled author (sample:keeperfinch, sample:unit7bakes); a handle on Bluesky
+    (@name.bsky.social), Mastodon (@name@server) or X (@name, with your own key), or the link of its profile;
+    the archive of X, Mastodon or Bluesky as it was downloaded, or its folder; or a file of posts (.csv, .json,
+    .jsonl, .txt). Several files and folders are one author's, unless --apart says otherwise.
     """
 
 
-for command in (posts.fetch, train.train, bots.tweet, bots.evaluate, bots.listen, bots.models):
+for command in (posts.fetch, posts.shelf, train.train, bots.tweet, bots.evaluate, bots.listen, bots.models):
     cli.add_command(command)
 
 

@@ -13,13 +13,14 @@ from utils.copies import fold, has_words
 from utils.errors import TooFewPosts
 from utils.events import Event, OnEvent, ignore
 from utils.settings import COMFORTABLE_CHARACTERS, MAXIMUM_CHARACTERS, MINIMUM_CHARACTERS, CleaningSettings
-from utils.timelines import Post, Timeline, oldest_first
+from utils.timelines import Account, Post, Timeline, oldest_first
 
 REASONS = {
     "edited": "an earlier version of a post that was edited",
     "unreadable": "without text, or with letters that were lost before it came here",
     "private": "not addressed to everybody",
     "warned": "behind a content warning",
+    "replies": "written to somebody else, on a network that tells; half of a conversation",
     "reposts": "somebody else's words, passed on",
     "media_only": "nothing but a link, a picture or a video",
     "long": "more characters than any post may have",
@@ -27,7 +28,7 @@ REASONS = {
     "duplicates": "the same line as an earlier post, case and white space aside",
 }
 """Why a post is dropped, in the order in which the rules look; the first that fits counts. The first
-four are found while a source is read, and counted there."""
+five are found while a source is read, and counted there."""
 
 CHANGES = ("links", "mentions", "whitespace")
 """What is mended in posts that are looked at: links, opening @names, white space."""
@@ -49,6 +50,7 @@ class CleanTimeline:
     dated: False where not one post has a date; the source's order then counts as oldest first.
     commonest: the line that was posted most often, and how often.
     remarks: what a reader of the source should know, a sentence each.
+    account: who it is, where a network said so.
     """
 
     author: str
@@ -59,6 +61,7 @@ class CleanTimeline:
     dated: bool
     commonest: tuple[str, int]
     remarks: tuple[str, ...] = ()
+    account: Account | None = None
 
     @property
     def characters(self) -> int:
@@ -118,6 +121,7 @@ def clean(
         dated=any(post.created_at for post in timeline.posts),
         commonest=_commonest(seen, as_written),
         remarks=timeline.remarks,
+        account=timeline.account,
     )
 
 

@@ -10,7 +10,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +30,12 @@ def cache_folder() -> Path:
     if sys.platform == "win32" and (local := os.environ.get("LOCALAPPDATA")):
         return Path(local) / "huggingtweets"
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "huggingtweets"
+
+
+def shelf_folder() -> Path:
+    """Where fetched posts are kept: `$HUGGINGTWEETS_SHELF`, or a folder in the cache."""
+    chosen = os.environ.get("HUGGINGTWEETS_SHELF")
+    return Path(chosen).expanduser() if chosen else cache_folder() / "posts"
 
 
 def device() -> "torch.device":
@@ -192,6 +198,20 @@ def quiet_libraries() -> None:
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     warnings.filterwarnings("ignore", module=r"(transformers|torch|accelerate)\.")
+
+
+def secret(*names: str) -> str | None:
+    """The first of these keys that the environment holds, or the secrets of Google Colab do."""
+    for name in names:
+        if value := os.environ.get(name, "").strip():
+            return value
+    if in_colab():
+        from google.colab import userdata
+
+        for name in names:
+            with suppress(userdata.SecretNotFoundError, userdata.NotebookAccessError):
+                return userdata.get(name).strip()
+    return None
 
 
 def in_colab() -> bool:

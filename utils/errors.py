@@ -6,6 +6,7 @@ ends with status 1; a page shows it. Anything else that is raised is a bug and k
     UserError
     ├── BadReference       the author asked for is not one we know how to find
     ├── BadFile            posts cannot be read from a file, or not written to it
+    ├── NetworkFailed      a network cannot be reached, or does not give the posts
     ├── TooFewPosts        the posts are there, but there is too little text to learn from
     ├── BadSetting         a knob was turned past its end
     ├── ModelUnavailable   the pre-trained weights cannot be had, or are not whole
@@ -24,6 +25,10 @@ class BadReference(UserError):
 
 class BadFile(UserError):
     """A file of posts is empty, damaged or of a form that is not read here; or it cannot be written."""
+
+
+class NetworkFailed(UserError):
+    """A network cannot be reached, or does not give the posts that were asked for."""
 
 
 class TooFewPosts(UserError):

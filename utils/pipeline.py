@@ -21,7 +21,7 @@ from utils.language_model import LanguageModel
 from utils.post_length import marked
 from utils.report import Clock, Report
 from utils.settings import MAXIMUM_AUTHORS, CleaningSettings, TrainingSettings, WritingSettings
-from utils.timelines import authors, load_together
+from utils.timelines import Fetching, authors, load_together
 
 if TYPE_CHECKING:
     from utils.course import Training
@@ -54,6 +54,7 @@ def read(
     cleaning: CleaningSettings = CleaningSettings(),
     apart: bool = False,
     on_event: OnEvent = ignore,
+    fetching: Fetching = Fetching(),
 ) -> list[CleanTimeline]:
     """Load and clean one to three authors. Raises a `UserError` for a bad reference or too many.
 
@@ -64,7 +65,7 @@ def read(
     groups = authors(references, apart)
     if not 1 <= len(groups) <= MAXIMUM_AUTHORS:
         raise BadSetting(f"Between 1 and {MAXIMUM_AUTHORS} authors can be mixed; {len(groups)} were given.")
-    return [clean(load_together(group, on_event), cleaning, on_event) for group in groups]
+    return [clean(load_together(group, on_event, fetching), cleaning, on_event) for group in groups]
 
 
 def default_folder(timelines: Sequence[CleanTimeline]) -> Path:

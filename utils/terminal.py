@@ -22,6 +22,7 @@ import click
 
 from utils.errors import UserError
 from utils.events import Event
+from utils.locks import held
 
 INTERRUPTED = 130
 """The exit status of a process that SIGINT ended: 128 + 2."""
@@ -132,18 +133,9 @@ def in_turn(lock: Path | None, screen: Screen) -> Iterator[float | None]:
     if lock is None:
         yield None
         return
-    from filelock import FileLock, Timeout
-
-    turn = FileLock(lock)
-    while not turn.is_locked:
-        try:
-            turn.acquire(timeout=0.5)
-        except Timeout:
-            screen.tell(Event("stage", "Waiting: another training is going on here, and this one comes after it"))
-    try:
+    waiting = Event("stage", "Waiting: another training is going on here, and this one comes after it")
+    with held(lock, lambda: screen.tell(waiting)):
         yield time.monotonic()
-    finally:
-        turn.release()
 
 
 def as_card(draft: dict[str, Any]) -> str:

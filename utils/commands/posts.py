@@ -1,41 +1,60 @@
-"""Commands about posts: fetch.
+"""Commands about posts: fetch, and shelf for what was fetched.
 
 In: references. Out: what the posts are worth, and a file of them.
 """
 
 import time
+from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from utils.commands import apart_option, events_option, json_option, print_json, references_argument
-from utils.errors import TooFewPosts
+from utils.errors import BadReference, TooFewPosts
 from utils.events import Event
-from utils.terminal import Screen
+from utils.terminal import Interrupt, Screen
+
+if TYPE_CHECKING:
+    from utils.timelines.handles import Handle
 
 
 @click.command()
 @references_argument
 @click.option("--out", type=click.Path(path_type=Path), help="Write the posts to this file, as JSON Lines.")
 @click.option("--limit", type=click.IntRange(min=1), help="At most so many posts of each author, the newest.")
+@click.option("--refresh", is_flag=True, help="Fetch everything again, not only what is newer.")
+@click.option(
+    "--accept-x-terms",
+    is_flag=True,
+    help="You know that X takes money for each post, and that its terms restrict training on them.",
+)
 @apart_option
 @json_option
 @events_option
-def fetch(
-    references: tuple[str, ...], out: Path | None, limit: int | None, apart: bool, as_json: bool, events: bool
-) -> None:
+def fetch(references, out, limit, refresh, accept_x_terms, apart, as_json, events) -> None:  # noqa: ANN001
     """Read posts and say what they are worth.
 
-    With --out they are kept in a file, as they are, that every other command reads.
+    Posts of a handle are fetched from its network and kept, so that a second time only newer ones are asked for.
+    Ctrl-C ends the fetching and keeps what has come. With --out the posts are written to a file, as they are, that
+    every other command reads.
     """
     from utils.cleaning import check_enough, clean
-    from utils.timelines import authors, load_together
+    from utils.timelines import Fetching, authors, load_together
     from utils.timelines.json_lines import write_json_lines
 
-    with Screen(events) as screen:
+    with Screen(events) as screen, Interrupt(screen) as interrupt:
+
+        def on_event(event: Event) -> None:
+            interrupt.something_to_keep |= bool(event.data.get("pages"))
+            screen.tell(event)
+
+        fetching = Fetching(True, refresh, limit, accept_x_terms, should_stop=interrupt.is_set)
         screen.tell(Event("stage", "Reading the posts"))
         started = time.monotonic()
-        timelines = [load_together(group, screen.tell).newest(limit) for group in authors(references, apart)]
+        groups = authors(references, apart)
+        timelines = [load_together(group, on_event, fetching).newest(limit) for group in groups]
         read = time.monotonic()
         cleaned = [clean(timeline, on_event=screen.tell) for timeline in timelines]
         seconds = {"read": round(read - started, 2), "clean": round(time.monotonic() - read, 2)}
@@ -49,6 +68,7 @@ def fetch(
         {
             "author": timeline.author,
             "source": timeline.source,
+            "account": asdict(timeline.account) if timeline.account else None,
             "posts": timeline.counts(),
             "characters": timeline.characters,
             "remarks": timeline.remarks,
@@ -57,7 +77,7 @@ def fetch(
     ]
     if as_json:
         print_json({"authors": found, "enough": enough, "remarks": remarks, "out": str(out) if out else None,
-                     "seconds": seconds})  # fmt: skip
+                     "seconds": seconds, "stopped": interrupt.is_set()})  # fmt: skip
         return
     for timeline in cleaned:
         click.echo(f"{timeline.author}: {timeline.summary()}; {timeline.characters:,} characters")
@@ -67,3 +87,58 @@ def fetch(
         click.echo(remark)
     if out:
         click.echo(f"Written to {out}")
+
+
+@click.command()
+@click.argument("handles", nargs=-1, metavar="[HANDLE]...")
+@click.option("--clear", is_flag=True, help="Take these accounts off the shelf; all of them where none is named.")
+@json_option
+def shelf(handles: tuple[str, ...], clear: bool, as_json: bool) -> None:
+    """List the accounts whose posts have been fetched and are kept.
+
+    They lie in the cache folder, a file of JSON Lines for each account.
+    """
+    from utils.timelines import shelf as kept
+    from utils.timelines.handles import parse
+
+    with Screen(events=False):
+        wanted = {kept.path_of(_known(parse(handle), handle)) for handle in handles}
+        shelves = [one for one in kept.everything() if not wanted or one.path in wanted]
+        if missing := wanted - {one.path for one in shelves}:
+            raise BadReference(
+                f"There is nothing on the shelf of {' and '.join(sorted(path.stem for path in missing))}."
+            )
+        found = [
+            {
+                "handle": one.account.handle,
+                "network": one.account.network,
+                "posts": one.posts,
+                "whole": one.is_whole,
+                "fetched": datetime.fromtimestamp(one.asked_at, UTC).isoformat(timespec="seconds"),
+                "file": str(one.path),
+                "bytes": one.path.stat().st_size,
+            }
+            for one in shelves
+        ]
+        if clear:
+            for one in shelves:
+                kept.clear(one)
+    if as_json:
+        print_json({"shelf": found, "cleared": clear})
+        return
+    for one in found:
+        rest = "" if one["whole"] else ", not all of them"
+        click.echo(
+            f"{one['handle']:30} {one['network']:9} {one['posts']:>7,} posts{rest}, fetched {one['fetched'][:10]}, "
+            f"{one['bytes'] / 1e6:.1f} MB{', removed' if clear else ''}"
+        )
+    if not found:
+        click.echo("The shelf is empty. Posts that are fetched by handle are kept there: python -m utils fetch @name")
+
+
+def _known(handle: "Handle | None", text: str) -> "Handle":
+    from utils.timelines import HANDLES
+
+    if handle is None:
+        raise BadReference(f"{text} is no handle. Expected one like {HANDLES}.")
+    return handle

@@ -8,7 +8,7 @@ cleaning: reposts as `RT @…`, links and @names are still there.
 import difflib
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +18,7 @@ from utils.errors import BadFile, BadReference
 from utils.events import OnEvent, ignore
 from utils.timelines.containers import begins_like_a_zip
 from utils.timelines.dates import is_plausible, latest_plausible
+from utils.timelines.handles import BLUESKY, MASTODON, Handle, X, other_network, parse
 
 MAXIMUM_POSTS = 1_000_000
 """More than nearly anybody has written; a file with more is something else, or made to fill the memory."""
@@ -36,6 +37,49 @@ class Post:
 
 
 @dataclass(frozen=True)
+class Account:
+    """Who somebody is on a network, in the network's own words.
+
+    id: the network's own, which stays when the handle changes.
+    avatar: the address of a picture. followers, posts: counts, None where the network does not give them.
+    notice: what the network or the server asks of those who read posts there; "" for nothing.
+    """
+
+    network: str
+    id: str
+    handle: str
+    link: str
+    name: str = ""
+    avatar: str | None = None
+    followers: int | None = None
+    posts: int | None = None
+    notice: str = ""
+
+
+@dataclass(frozen=True)
+class Fetching:
+    """How posts are fetched from a network.
+
+    newest: ask the network for what is newer than what is on the shelf, and fail where it does not answer.
+        Otherwise what was fetched within the last hour will do, and so will the shelf where the network is away.
+    refresh: fetch everything again.
+    limit: no more than so many posts of an account, the newest.
+    accept_x_terms: the user has read what fetching from X costs, and what X's terms say.
+    x_token: the bearer token for X; otherwise the one in the environment. Never shown.
+    should_stop: asked again and again; True ends the fetching, and what has come is kept.
+    pauses: seconds between tries; those of `network.py` unless given.
+    """
+
+    newest: bool = False
+    refresh: bool = False
+    limit: int | None = None
+    accept_x_terms: bool = False
+    x_token: str | None = field(default=None, repr=False)
+    should_stop: Callable[[], bool] = lambda: False
+    pauses: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True)
 class Timeline:
     """The posts of one author, in the order of the source.
 
@@ -44,6 +88,7 @@ class Timeline:
     left_out: posts that the source held and that are not among these, a count for each of the reasons
         that cleaning counts too, like "edited" and "unreadable".
     remarks: what a reader of the source should know, a sentence each.
+    account: who it is, where a network said so.
     """
 
     author: str
@@ -51,6 +96,7 @@ class Timeline:
     posts: tuple[Post, ...]
     left_out: dict[str, int] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
+    account: Account | None = None
 
     def newest(self, limit: int | None) -> "Timeline":
         """The same timeline with at most `limit` posts, the newest; posts without a date count as oldest."""
@@ -92,7 +138,9 @@ class Collector:
         if len(self.posts) + self.left_out.total() >= MAXIMUM_POSTS:
             raise BadFile(f"There are more than {MAXIMUM_POSTS:,} entries. Give a file of one person's posts.")
 
-    def finished(self, author: str, source: str, remarks: Iterable[str] = ()) -> Timeline:
+    def finished(
+        self, author: str, source: str, remarks: Iterable[str] = (), account: Account | None = None
+    ) -> Timeline:
         """The timeline of what was taken. Raises `BadFile` where not one post was read."""
         if not self.posts and not self.left_out:
             raise BadFile(f"{source} holds not a single post. Was another file meant?")
@@ -109,7 +157,7 @@ class Collector:
             remarks.append(
                 f"{self._implausible:,} posts have dates in the future, or in 1970 or before; they count as undated."
             )
-        return Timeline(author, source, tuple(self.posts), dict(self.left_out), tuple(remarks))
+        return Timeline(author, source, tuple(self.posts), dict(self.left_out), tuple(remarks), account)
 
 
 def oldest_first(post: Post) -> tuple[bool, float]:
@@ -120,6 +168,10 @@ def oldest_first(post: Post) -> tuple[bool, float]:
 WHAT_IS_READ = (
     "the archive of X, Mastodon or Bluesky as downloaded, its folder, or a file of posts (.csv, .json, .jsonl, .txt)"
 )
+
+HANDLES = "@name (X), @name.bsky.social (Bluesky), @name@server (Mastodon)"
+
+WHAT_IT_COSTS = {X: "with your own key; X takes money for each post", BLUESKY: "free to read", MASTODON: "free to read"}
 
 PLAIN_FILES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".txt")
 
@@ -143,10 +195,11 @@ def authors(references: Sequence[str | Path], apart: bool = False) -> list[list[
     return groups
 
 
-def load(reference: str | Path, on_event: OnEvent = ignore) -> Timeline:
+def load(reference: str | Path, on_event: OnEvent = ignore, fetching: Fetching = Fetching()) -> Timeline:
     """Find out which source is meant and read the posts there. An existing path always wins.
 
-    Raises `BadReference` where no author can be found, `BadFile` where the file is no good.
+    Raises `BadReference` where no author can be found, `BadFile` where the file is no good, `NetworkFailed` where a
+    network does not give the posts.
     """
     text = str(reference).strip()
     if text and (path := find_path(text)):
@@ -155,6 +208,10 @@ def load(reference: str | Path, on_event: OnEvent = ignore) -> Timeline:
         from utils.timelines import samples
 
         return samples.load(text.removeprefix("sample:"))
+    if handle := _handle(text):
+        from utils.timelines import fetching as network
+
+        return network.fetch(handle, fetching, on_event)
     raise BadReference(_why_not(text))
 
 
@@ -170,12 +227,16 @@ def understand(reference: str) -> tuple[bool, str]:
         return True, f"The file {path.name}, " + (f"{size / 1e6:,.1f} MB" if size > 99_999 else f"{size:,} bytes")
     if (name := text.removeprefix("sample:")) in samples.NAMES and name != text:
         return True, f"A bundled author: {samples.NAMES[name]}"
+    if handle := _handle(text):
+        return True, f"{handle} on {handle.network}, {WHAT_IT_COSTS[handle.network]}"
     return False, _why_not(text) if not text.startswith("sample:") else f"One of {samples.choices()}"
 
 
-def load_together(references: Sequence[str | Path], on_event: OnEvent = ignore) -> Timeline:
+def load_together(
+    references: Sequence[str | Path], on_event: OnEvent = ignore, fetching: Fetching = Fetching()
+) -> Timeline:
     """The posts of several references as those of one author. Raises like `load`."""
-    return together_as_one([load(reference, on_event) for reference in references])
+    return together_as_one([load(reference, on_event, fetching) for reference in references])
 
 
 def together_as_one(timelines: Sequence[Timeline]) -> Timeline:
@@ -215,19 +276,27 @@ def load_file(path: Path, on_event: OnEvent = ignore) -> Timeline:
     raise BadReference(f"{path.name} is not a kind of file that is read here; that is {WHAT_IS_READ}.")
 
 
+def _handle(text: str) -> Handle | None:
+    return None if other_network(text) else parse(text)
+
+
 def _why_not(text: str) -> str:
     from utils.timelines import samples
 
     text = text if len(text) <= 80 else text[:79] + "…"
     if not text:
         return f"No author was given. Expected {WHAT_IS_READ}, or {samples.choices()}."
-    if re.match(r"@|https?://", text):
-        return (
-            f"{text} is on a network, and posts cannot be fetched by handle here. "
-            f"Download the account's archive and give its .zip, or try {samples.choices()}."
-        )
+    if network := other_network(text):
+        return f"Posts on {network} cannot be read here. Read are handles of {HANDLES}, and {WHAT_IS_READ}."
+    if re.match(r"[@＠]|https?://|at://|did:", text):
+        return f"{text} is no handle and no link to a profile. Expected one like {HANDLES}; or {samples.choices()}."
     if Path(text).suffix or "/" in text or "\\" in text:
         return f"There is no file {text}. Expected {WHAT_IS_READ}, or {samples.choices()}."
     close = difflib.get_close_matches(text.lower(), samples.NAMES, n=1)
-    hint = f"Did you mean sample:{close[0]}?" if close else f"Expected {WHAT_IS_READ}, or {samples.choices()}."
+    if close:
+        hint = f"Did you mean sample:{close[0]}?"
+    elif parse(f"@{text}"):
+        hint = f"Did you mean @{text}, on X? Expected a handle, {WHAT_IS_READ}, or {samples.choices()}."
+    else:
+        hint = f"Expected a handle, {WHAT_IS_READ}, or {samples.choices()}."
     return f"'{text}' is neither a file nor an author that is known here. {hint}"

@@ -27,15 +27,16 @@ def write_json_lines(path: Path, timelines: Iterable[Timeline]) -> None:
         with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as scratch:
             whole = Path(scratch) / path.name
             with open(whole, "w", encoding="utf-8") as file:
-                file.writelines(_as_json(post) + "\n" for timeline in timelines for post in timeline.posts)
+                file.writelines(as_json(post) + "\n" for timeline in timelines for post in timeline.posts)
             whole.replace(path)
     except OSError as error:
         raise BadFile(f"{path} cannot be written: {error.strerror}. Choose another --out file.") from error
 
 
-def _as_json(post: Post) -> str:
+def as_json(post: Post, **more: str) -> str:
+    """A post as one line of JSON, and whatever more is to be told of it."""
     created_at = post.created_at.isoformat().replace("+00:00", "Z") if post.created_at else None
-    entry = {"id": post.id, "created_at": created_at, "text": post.text, "plain": True}
+    entry = {"id": post.id, "created_at": created_at, "text": post.text, "plain": True, **more}
     line = json.dumps(entry, ensure_ascii=False)
     # Half a surrogate pair, which JSON can carry and UTF-8 cannot, is written as an escape.
     return json.dumps(entry) if any("\ud800" <= letter <= "\udfff" for letter in line) else line
