@@ -552,7 +552,7 @@ class TestCommandLine:
         assert self.run("shelf").stdout.startswith("The shelf is empty")
         nothing = self.run("shelf", "@quiet.bsky.social")
         assert (nothing.returncode, nothing.stdout) == (1, "")
-        assert nothing.stderr == "Nothing of quiet.bsky.social is on the shelf.\n"
+        assert nothing.stderr == "There is nothing on the shelf of quiet.bsky.social.\n"
 
     def test_x_is_not_asked_without_the_word_that_its_price_and_terms_are_known(
         self, internet: Internet, monkeypatch: pytest.MonkeyPatch

@@ -33,6 +33,7 @@ LAYERS = [
     {"utils.listener"},
     {"utils.dashboard.html", "utils.dashboard.worker", "utils.dashboard.visitor", "utils.dashboard.runs"},
     {"utils.dashboard.region", "utils.dashboard.upload"},
+    {"utils.dashboard.key"},
     {"utils.dashboard.author", "utils.dashboard.write"},
     {"utils.dashboard.train", "utils.dashboard.game", "utils.dashboard.keep"},
     {"utils.dashboard.__init__"},

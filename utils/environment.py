@@ -38,6 +38,11 @@ def shelf_folder() -> Path:
     return Path(chosen).expanduser() if chosen else cache_folder() / "posts"
 
 
+def keep_posts_in(folder: Path) -> None:
+    """Make this process, and those that it starts, keep fetched posts in a folder of their own."""
+    os.environ["HUGGINGTWEETS_SHELF"] = str(folder)
+
+
 def device() -> "torch.device":
     """The fastest device at hand: an NVIDIA or AMD GPU, Apple's, else the CPU."""
     import torch

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import ipywidgets as widgets
 
+from utils import environment
 from utils.cleaning import CleanTimeline, check_enough
 from utils.dashboard import worker
 from utils.dashboard.html import author_card, escape, preview
+from utils.dashboard.key import KeyField
 from utils.dashboard.region import Progress, Region, button, labelled, row
 from utils.dashboard.upload import Upload
 from utils.dashboard.visitor import Visitor
@@ -21,7 +23,8 @@ from utils.errors import BadReference, TooFewPosts
 from utils.events import Event
 from utils.pipeline import read
 from utils.settings import MAXIMUM_AUTHORS
-from utils.timelines import samples, understand
+from utils.timelines import Fetching, samples, understand
+from utils.timelines.handles import X, parse
 
 
 @dataclass(frozen=True)
@@ -37,18 +40,30 @@ class AuthorRegion(Region):
 
     TITLE = "1. Whose voice?"
     SENTENCE = (
-        "Try one of our two invented authors, or give posts of your own: the archive of your account, or any file."
+        "Try one of our two invented authors, type the handle of an account, or give posts of your own: the archive "
+        "of your account, or any file."
     )
+    TERMS = "I know that X takes money for each post, and that its terms restrict training on them"
 
     def __init__(self, visitor: Visitor, on_change: Callable[[list[Author]], None]) -> None:
         super().__init__()
         self._visitor, self._on_change = visitor, on_change
         self.authors: list[Author] = []
         self._box = labelled(
-            widgets.Text(description="Author or file", placeholder="sample:keeperfinch, or the path of a file")
+            widgets.Text(
+                description="Handle, author or file",
+                placeholder="@name.bsky.social, @name@server (Mastodon), @name (X), or the path of a file",
+            )
         )
+        self._key = KeyField("Your key for X", "the bearer token of your app, from console.x.com")
+        self._terms = widgets.Checkbox(description=self.TERMS, indent=False, layout=widgets.Layout(width="100%"))
+        self._terms.add_class("ht-tick")
+        self._price = widgets.HTML()
+        self._for_x = widgets.VBox([self._price, self._key.widget, self._terms], layout=widgets.Layout(display="none"))
         self._understood = widgets.HTML()
         self._load = button("Read the posts", "Read and clean the posts of this author", main=True)
+        self._stop = button("Stop", "Fetch no more, and take what has come")
+        self._stop.disabled, self._asked_to_stop = True, False
         tries = [button(f"Try {samples.FIRST_NAMES[name]}", f"Use sample:{name}") for name in samples.NAMES]
         explained = [widgets.HTML(f'<span class="ht-note">{about}</span>') for about in samples.NAMES.values()]
         self._upload = Upload(visitor, self._uploaded, self.status.say_error)
@@ -56,12 +71,15 @@ class AuthorRegion(Region):
         self._cards = widgets.VBox()
         self.body.children = [
             *(row(*pair) for pair in zip(tries, explained, strict=True)),
-            self._box, self._understood, row(self._load), self._upload.widget,
+            self._box, self._understood, self._for_x, row(self._load, self._stop), self._upload.widget,
             self._progress.widget, self.status.widget, self._cards,
         ]  # fmt: skip
-        self.controls = [self._box, self._load, *tries, *self._upload.controls]
+        self.controls = [
+            self._box, self._key.widget, self._terms, self._load, *tries, *self._upload.controls,
+        ]  # fmt: skip
         self._box.observe(self._typed, "value")
         self.on_click(self._load, lambda: self.add(self._box.value))
+        self.on_click(self._stop, self.stop)
         for name, control in zip(samples.NAMES, tries, strict=True):
             self.on_click(control, lambda name=name: self.add(f"sample:{name}"))
         self._typed({"new": ""})
@@ -72,6 +90,13 @@ class AuthorRegion(Region):
             known, sentence = (True, "") if not change["new"].strip() else understand(change["new"])
         except BadReference as error:
             known, sentence = False, str(error)
+        handle = parse(change["new"])
+        is_on_x = bool(known and handle and handle.network == X)
+        if is_on_x:
+            from utils.timelines.x_api import price_list
+
+            self._price.value = f'<p class="ht-note">{escape(price_list())}</p>'
+        self._for_x.layout.display = "" if is_on_x else "none"
         kind = "good" if known else "note"
         self._understood.value = f'<div class="ht-status ht-{kind}" role="status">{escape(sentence)}</div>'
 
@@ -83,7 +108,24 @@ class AuthorRegion(Region):
             reference = str(path.resolve())  # the child process that trains works in another folder
         self.freeze()
         self.status.clear()
+        self._asked_to_stop = False
         worker.start(self.guarded(lambda: self._read(reference)))
+
+    def stop(self) -> None:
+        """Fetch no more; what has come is shown and kept."""
+        self._stop.disabled = self._asked_to_stop = True
+
+    def _fetching(self, reference: str) -> Fetching:
+        """How a handle is fetched from here: the newest posts, from X only with the word of the user."""
+        handle = parse(reference)
+        accepted = self._terms.value
+        key = self._key.take() or ("" if environment.is_public() else None)  # the server's own key is not the visitors'
+        return Fetching(
+            newest=accepted or not handle or handle.network != X,
+            accept_x_terms=accepted,
+            x_token=key,
+            should_stop=lambda: self._asked_to_stop,
+        )
 
     def _uploaded(self, path: Path) -> None:
         with self.catching():
@@ -92,6 +134,8 @@ class AuthorRegion(Region):
     def _read(self, reference: str) -> None:
         def on_event(event: Event) -> None:
             self._progress.show(event.fraction, event.sentence)
+            if event.data.get("pages"):
+                self._stop.disabled = self._asked_to_stop
 
         try:
             if any(author.reference == reference for author in self.authors):
@@ -101,11 +145,12 @@ class AuthorRegion(Region):
                 self.status.say(f"At most {MAXIMUM_AUTHORS} authors can be mixed; take one away first.", "warning")
                 return
             self._progress.show(None, "Reading the posts")
-            posts = read([reference], on_event=on_event)[0]
+            posts = read([reference], on_event=on_event, fetching=self._fetching(reference))[0]
             self.authors.append(Author(reference, posts))
             self._show()
         finally:
             self._progress.hide()
+            self._stop.disabled = True
             self.unfreeze()
 
     def _show(self) -> None:

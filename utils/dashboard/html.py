@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from utils.cleaning import CleanTimeline
-from utils.timelines import Post
+from utils.timelines import Account, Post
 
 WIDTH, HEIGHT = 640, 240
 """Of a chart, in units of its own; it is as wide as its column."""
@@ -51,11 +51,21 @@ def copy_button(text: str) -> str:
 def author_card(author: CleanTimeline) -> str:
     """Who it is, what was kept and what not, and when they wrote."""
     remarks = "".join(f"<li>{escape(remark)}</li>" for remark in author.remarks)
+    who = _profile(author.account) if author.account else f'<div class="ht-note">{escape(author.source)}</div>'
+    name = author.account.name if author.account and author.account.name else author.author
     return (
-        f'<div class="ht-card"><div class="ht-name">{escape(author.author)}</div>'
-        f'<div class="ht-note">{escape(author.source)}</div><p>{escape(author.summary())}; '
+        f'<div class="ht-card"><div class="ht-name">{escape(name)}</div>{who}<p>{escape(author.summary())}; '
         f"{author.characters:,} characters.</p>{f'<ul>{remarks}</ul>' if remarks else ''}"
         f"{posts_by_month(author.posts)}</div>"
+    )
+
+
+def _profile(account: Account) -> str:
+    """Handle, network and followers. The picture stays where it is: the page loads nothing from elsewhere."""
+    followers = "" if account.followers is None else f" · {account.followers:,} followers"
+    return (
+        f'<div class="ht-note"><a href="{escape(account.link)}" target="_blank" rel="noopener noreferrer">'
+        f"{escape(account.handle)}</a> on {escape(account.network)}{followers}</div>"
     )
 
 

@@ -43,6 +43,8 @@ class Visitor:
         def heard(change: dict) -> None:
             if _TOKEN.fullmatch(change["new"]):
                 self._token = change["new"]
+                if environment.is_public():  # who paid for posts with a key does not share them with strangers
+                    environment.keep_posts_in(self.folder / "posts")
                 action()
 
         self.widget.observe(heard, "token")

@@ -65,7 +65,7 @@ class Fetching:
     refresh: fetch everything again.
     limit: no more than so many posts of an account, the newest.
     accept_x_terms: the user has read what fetching from X costs, and what X's terms say.
-    x_token: the bearer token for X; otherwise the one in the environment. Never shown.
+    x_token: the bearer token for X, "" for none; the one in the environment where it is None. Never shown.
     should_stop: asked again and again; True ends the fetching, and what has come is kept.
     pauses: seconds between tries; those of `network.py` unless given.
     """

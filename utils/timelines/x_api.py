@@ -49,7 +49,7 @@ class XApi:
     def __init__(self, handle: Handle, fetching: Fetching, on_event: OnEvent) -> None:
         self._handle, self._on_event = handle, on_event
         self._most = min(fetching.limit or MOST_POSTS, MOST_POSTS)
-        token = fetching.x_token or secret(*TOKENS)
+        token = secret(*TOKENS) if fetching.x_token is None else fetching.x_token
         if not fetching.accept_x_terms:
             raise NetworkFailed(
                 f"Fetching {handle} from X costs up to about {price(self._most)} at its list price. {NOTICE} "
@@ -156,8 +156,16 @@ class XApi:
             raise NetworkFailed(f"X does not give the posts of {self._handle} (status {status}).")
 
 
+def price_list() -> str:
+    """What reading an account costs, for people who have not decided yet."""
+    return (
+        f"X takes money for reading: up to about {price(MOST_POSTS)} for an account. Pages that came are kept and "
+        "not paid again. The archive of your own account costs nothing and has all of your posts: upload it below."
+    )
+
+
 def price(posts: int) -> str:
-    """What so many posts of one account cost at most, in words: "16.01 $"."""
+    """What so many posts of one account cost at most, in words: "$16.01 (3,200 posts)"."""
     return f"${posts * DOLLARS_A_POST + DOLLARS_AN_ACCOUNT:.2f} ({posts:,} posts)"
 
 
