@@ -13,6 +13,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
+from types import ModuleType
 
 import psutil
 import pytest
@@ -327,6 +328,16 @@ class TestX:
     ) -> None:
         FakeX(internet, 3)
         monkeypatch.setenv(name, f" {BEARER}\n")
+        assert len(fetch(FakeX, Fetching(newest=True, accept_x_terms=True)).posts) == 3
+
+    def test_the_key_may_be_a_secret_of_colab(self, internet: Internet, monkeypatch: pytest.MonkeyPatch) -> None:
+        FakeX(internet, 3)
+        colab, userdata = ModuleType("google.colab"), ModuleType("google.colab.userdata")
+        userdata.SecretNotFoundError, userdata.NotebookAccessError = KeyError, PermissionError
+        userdata.get = {"TWITTER_BEARER_TOKEN": BEARER}.__getitem__
+        colab.userdata = userdata
+        for module in (ModuleType("google"), colab, userdata):
+            monkeypatch.setitem(sys.modules, module.__name__, module)
         assert len(fetch(FakeX, Fetching(newest=True, accept_x_terms=True)).posts) == 3
 
     def test_the_price_is_said_before_the_first_request(self, internet: Internet) -> None:
