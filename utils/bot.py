@@ -19,6 +19,7 @@ from utils.atomic import recover, replacing_folder
 from utils.environment import find_path
 from utils.errors import BadBot, ModelUnavailable
 from utils.language_model import LanguageModel, load_folder
+from utils.settings import CleaningSettings
 
 if TYPE_CHECKING:
     import torch
@@ -69,6 +70,13 @@ class Story:
                 raise TypeError(f"{name} is {value[name]!r}")
         float(value["held_out"]["bits_per_character_before"])
         return cls(**{name: value[name] for name in kinds})
+
+    @property
+    def cleaning(self) -> CleaningSettings:
+        """The rules by which the bot's posts were cleaned; others that it meets are held to the same."""
+        chosen = self.settings.get("cleaning", {})
+        known = {field.name for field in fields(CleaningSettings)}
+        return CleaningSettings(**{name: value for name, value in chosen.items() if name in known})
 
     @property
     def voice(self) -> str:

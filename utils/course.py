@@ -45,6 +45,9 @@ PATIENCE = 2
 """Training ends when so many validations in a row were no better than the best."""
 
 
+FEW_STEPS = 5
+"""A training that gets no further than this was given too little time, and says so."""
+
 DRAFTS = 5
 """The interlude comes before training and after each fifth of it: often enough to watch the voice arrive."""
 
@@ -84,6 +87,20 @@ class Training:
     stopped: bool = False
     improved: bool = False
     validation: list[tuple[float, float]] = field(default_factory=list)
+
+    def doubts(self, settings: TrainingSettings) -> list[str]:
+        """Reasons to think that the training was not worth much, a sentence each."""
+        doubts = []
+        if self.steps < FEW_STEPS and not (settings.steps or self.stopped):
+            doubts.append(
+                f"Loading and scoring took nearly all of the time; only {self.steps} training "
+                f"{'step' if self.steps == 1 else 'steps'} fitted in. Give it more minutes."
+            )
+        if not self.improved:
+            doubts.append(
+                "Training did not make the model better at the validation posts; the untrained weights were kept."
+            )
+        return doubts
 
 
 class Course(TrainerCallback):

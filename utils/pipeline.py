@@ -7,10 +7,10 @@ and nowhere else; the stages do not know each other.
 import re
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from utils import environment
 from utils.bot import Bot, Story, check_output_folder
@@ -19,28 +19,9 @@ from utils.errors import BadSetting, ModelUnavailable
 from utils.events import Event, OnEvent, ignore
 from utils.language_model import LanguageModel
 from utils.post_length import marked
-from utils.report import Clock, Report
+from utils.report import Clock, Report, added_up
 from utils.settings import MAXIMUM_AUTHORS, CleaningSettings, TrainingSettings, WritingSettings
 from utils.timelines import Fetching, authors, load_together
-
-if TYPE_CHECKING:
-    from utils.course import Training
-    from utils.scoring import Score
-
-SAVING_SECONDS = 3.0
-"""Set aside for writing the bot: 270 MB took 1 to 2 s on the disks that were tried."""
-
-EVALUATION_MARGIN = 1.1
-"""The held-out posts are scored twice; the second time is given a tenth more time than the first took."""
-
-FEW_STEPS = 5
-"""A training that gets no further than this was given too little time, and says so."""
-
-BYTES_A_LEARNED_PARAMETER = 16
-"""In float32: its gradient (4), AdamW's two moments (8), and a copy of the best value so far (4)."""
-
-WORKING_BYTES = 700_000_000
-"""Activations and logits of a batch of 512 tokens, and room to breathe; the model itself is loaded by then."""
 
 SECONDS_A_DRAFT, SHARE_FOR_DRAFTS = 4.0, 0.1
 """A draft during training takes no longer than this, and all six no more than this share of the minutes."""
@@ -66,6 +47,14 @@ def read(
     if not 1 <= len(groups) <= MAXIMUM_AUTHORS:
         raise BadSetting(f"Between 1 and {MAXIMUM_AUTHORS} authors can be mixed; {len(groups)} were given.")
     return [clean(load_together(group, on_event, fetching), cleaning, on_event) for group in groups]
+
+
+def introduce(timelines: Sequence[CleanTimeline], on_event: OnEvent) -> None:
+    """Tell what was read, and what a reader of it should know."""
+    for timeline in timelines:
+        on_event(Event("stage", f"{timeline.author}: {timeline.summary()}", data={"posts": timeline.counts()}))
+        for remark in timeline.remarks:
+            on_event(Event("stage", remark))
 
 
 def default_folder(timelines: Sequence[CleanTimeline]) -> Path:
@@ -103,10 +92,7 @@ def make_bot(
 
     on_event(Event("stage", "Reading the posts"))
     timelines = read(references, cleaning, apart, on_event)
-    for timeline in timelines:
-        on_event(Event("stage", f"{timeline.author}: {timeline.summary()}", data={"posts": timeline.counts()}))
-        for remark in timeline.remarks:
-            on_event(Event("stage", remark))
+    introduce(timelines, on_event)
     for sentence in check_enough(timelines):
         warn(sentence)
     folder = (out or default_folder(timelines)).expanduser()
@@ -117,23 +103,23 @@ def make_bot(
 
         models.prepare(settings.model, on_event)
     on_event(Event("stage", "Loading the model"))
-    from utils import dataset, training
+    from utils import dataset, evaluation, training
     from utils.course import Conditions
 
     device = environment.device()
     precision = environment.precision(device)
     with environment.memory_errors_in_words("loading the model"):
         language_model = models.load(settings.model, device)
-    _check_memory(language_model, settings)
+    training.check_memory(language_model, settings)
     parts = dataset.build(timelines, language_model.encode, settings.seed)
     clock.lap("load")
 
     held_out = [example.text for example in parts.held_out]
-    before = _score(language_model, held_out, "before training", on_event)
+    before = evaluation.measure_held_out(language_model, held_out, "before training", on_event)
     evaluation_seconds = clock.lap("evaluate")
 
     conditions = Conditions(
-        deadline=clock.started + settings.minutes * 60 - SAVING_SECONDS - EVALUATION_MARGIN * evaluation_seconds,
+        deadline=clock.deadline(settings.minutes, evaluation_seconds),
         precision=precision,
         on_event=on_event,
         should_stop=should_stop,
@@ -143,10 +129,10 @@ def make_bot(
     with environment.memory_errors_in_words("training"):
         learned = training.fine_tune(language_model, parts, settings, conditions)
     clock.lap("train")
-    for sentence in _doubts(learned, settings):
+    for sentence in learned.doubts(settings):
         warn(sentence)
 
-    after = _score(language_model, held_out, "after training", on_event)
+    after = evaluation.measure_held_out(language_model, held_out, "after training", on_event)
     clock.lap("evaluate")
 
     on_event(Event("stage", "Saving the bot"))
@@ -154,7 +140,7 @@ def make_bot(
         authors=[timeline.author for timeline in timelines],
         sources=[timeline.source for timeline in timelines],
         model=models.resolve(settings.model),
-        posts=_added_up([timeline.counts() for timeline in timelines]),
+        posts=added_up([timeline.counts() for timeline in timelines]),
         parts=parts.counts(),
         held_out={
             "posts": before.posts,
@@ -179,7 +165,7 @@ def make_bot(
         device=environment.device_name(device),
         precision=str(precision).removeprefix("torch."),
         posts=story.posts,
-        changed=_added_up([timeline.changed for timeline in timelines]),
+        changed=added_up([timeline.changed for timeline in timelines]),
         parts=story.parts,
         held_out=story.held_out,
         validation=[(round(seconds, 1), round(bits, 4)) for seconds, bits in learned.validation],
@@ -216,7 +202,7 @@ def evaluate_bot(
     """
     from utils import evaluation, generation, models
 
-    timeline = read([reference], _cleaning_of(bot))[0] if reference else None
+    timeline = read([reference], bot.story.cleaning)[0] if reference else None
     texts, left_out = evaluation.unseen_texts(bot, timeline)
     after = evaluation.measure(bot.language_model, texts, "Scoring the posts", on_event)
     before = bot.story.held_out["bits_per_character_before"]
@@ -240,48 +226,3 @@ def evaluate_bot(
         "left_out": left_out,
         **asdict(evaluation.originality(bot, written)),
     }
-
-
-def _added_up(counts: Sequence[dict[str, int]]) -> dict[str, int]:
-    return {name: sum(count[name] for count in counts) for name in counts[0]}
-
-
-def _score(language_model: LanguageModel, texts: Sequence[str], when: str, on_event: OnEvent) -> "Score":
-    """Score the held-out posts and tell the figure."""
-    from utils import evaluation
-
-    score = evaluation.measure(language_model, texts, f"Scoring the held-out posts {when}", on_event)
-    figure = score.bits_per_character
-    sentence = f"Held-out posts {when}: {figure:.3f} bits per character"
-    on_event(Event("held-out", sentence, data={"when": when, "bits_per_character": figure}))
-    return score
-
-
-def _doubts(learned: "Training", settings: TrainingSettings) -> list[str]:
-    """Reasons to think that the training was not worth much, a sentence each."""
-    doubts = []
-    if learned.steps < FEW_STEPS and not (settings.steps or learned.stopped):
-        doubts.append(
-            f"Loading and scoring took nearly all of the time; only {learned.steps} training "
-            f"{'step' if learned.steps == 1 else 'steps'} fitted in. Give it more minutes."
-        )
-    if not learned.improved:
-        doubts.append(
-            "Training did not make the model better at the validation posts; the untrained weights were kept."
-        )
-    return doubts
-
-
-def _check_memory(language_model: LanguageModel, settings: TrainingSettings) -> None:
-    """Raise `OutOfMemory` now rather than in the middle of the training."""
-    network = language_model.network
-    upper = settings.learned_share * sum(parameter.numel() for parameter in network.base_model.parameters())
-    if language_model.device.type == "cpu":
-        environment.check_memory(int(upper * BYTES_A_LEARNED_PARAMETER) + WORKING_BYTES, "training this model")
-
-
-def _cleaning_of(bot: Bot) -> CleaningSettings:
-    """The rules by which the bot's own posts were cleaned; others' posts are held to the same."""
-    chosen = bot.story.settings.get("cleaning", {})
-    known = {field.name for field in fields(CleaningSettings)}
-    return CleaningSettings(**{name: value for name, value in chosen.items() if name in known})

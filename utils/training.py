@@ -19,11 +19,26 @@ from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainingArguments
 
+from utils import environment
 from utils.course import Conditions, Course, Training
 from utils.dataset import PostDataset
 from utils.language_model import LanguageModel
 from utils.scoring import collate, cross_entropy
 from utils.settings import TrainingSettings
+
+BYTES_A_LEARNED_PARAMETER = 16
+"""In float32: its gradient (4), AdamW's two moments (8), and a copy of the best value so far (4)."""
+
+WORKING_BYTES = 700_000_000
+"""Activations and logits of a batch of 512 tokens, and room to breathe; the model itself is loaded by then."""
+
+
+def check_memory(language_model: LanguageModel, settings: TrainingSettings) -> None:
+    """Raise `OutOfMemory` now rather than in the middle of the training."""
+    network = language_model.network
+    upper = settings.learned_share * sum(parameter.numel() for parameter in network.base_model.parameters())
+    if language_model.device.type == "cpu":
+        environment.check_memory(int(upper * BYTES_A_LEARNED_PARAMETER) + WORKING_BYTES, "training this model")
 
 
 def fine_tune(
