@@ -55,6 +55,8 @@ def test_the_folder_holds_half_precision_weights_and_the_whole_story(folder: Pat
     assert {"sources", "settings", "versions", "date", "model"} <= story.keys()
     assert sorted(path.name for path in (folder / "private").iterdir()) == [
         "held_out.jsonl",
+        "left_out.jsonl",
+        "origin.json",
         "training.jsonl",
         "validation.jsonl",
     ]

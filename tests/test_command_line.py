@@ -224,7 +224,7 @@ def test_help_appears_at_once() -> None:
     assert statistics.median(seconds() for _ in range(5)) < 0.5
 
 
-@pytest.mark.parametrize("command", ["fetch", "train", "tweet", "evaluate", "models"])
+@pytest.mark.parametrize("command", ["fetch", "train", "tweet", "evaluate", "update", "models"])
 def test_every_command_has_a_help(command: str) -> None:
     done = run(command, "--help")
     assert done.returncode == 0

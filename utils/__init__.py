@@ -5,14 +5,17 @@ The package in reading order, the order in which the data moves:
     timelines/      where posts come from                a reference        -> Timeline
     cleaning.py     what is worth learning from          a Timeline         -> CleanTimeline
     dataset.py      three parts, and batches of tokens   CleanTimelines     -> PostDataset
+    new_posts.py    what is new, and old posts with it   parts, CleanTimelines  -> Lesson
     models.py       the pre-trained models               a name             -> weights and tokenizer
     training.py     learning within a budget of minutes  model, PostDataset -> a better model
     course.py       when to validate, what to keep, when training is over
     bot.py          what is kept                         model and story    -> a folder
     generation.py   writing                              a Bot, an opening  -> Drafts
     evaluation.py   the plain truth about a bot          a Bot              -> figures
+    comparison.py   was an update worth it?              figures            -> a verdict
 
     pipeline.py     the whole way, once
+    update.py       looking for new posts, and learning from them
     report.py       how a bot came about, and where the seconds went
     listener.py     a bot that stays in memory and writes when it is asked
     commands/       the same from a command line: fetch, train, tweet, …

@@ -1,4 +1,4 @@
-"""The command line: python -m utils fetch | shelf | train | tweet | evaluate | models.
+"""The command line: python -m utils fetch | shelf | train | tweet | evaluate | update | models.
 
 A contract that scripts and the dashboard depend on. `--json` prints one JSON object on standard output
 and nothing else there; progress and words go to standard error, as JSON Lines with `--events`. Exit
@@ -12,7 +12,7 @@ import sys
 
 import click
 
-from utils.commands import bots, posts, train
+from utils.commands import bots, posts, train, update
 from utils.terminal import INTERRUPTED, prepare_process
 
 
@@ -31,7 +31,7 @@ def cli() -> None:
     """
 
 
-for command in (posts.fetch, posts.shelf, train.train, bots.tweet, bots.evaluate, bots.listen, bots.models):
+for command in (posts.fetch, posts.shelf, train.train, bots.tweet, bots.evaluate, update.update, bots.listen, bots.models):
     cli.add_command(command)
 
 

@@ -19,11 +19,12 @@ STALE_SECONDS = 24 * 3600
 
 
 @contextmanager
-def replacing_folder(target: Path) -> Iterator[Path]:
+def replacing_folder(target: Path, before: Path | None = None) -> Iterator[Path]:
     """Yield an empty folder beside `target`; when the block ends well, it takes the target's place.
 
-    If the block raises, the target stays as it was and nothing is left behind. Raises `OSError` where
-    the disk is full or the parent cannot be written.
+    before: where the target as it was is kept, in place of what was there. If the block raises, the target
+    stays as it was and nothing is left behind. Raises `OSError` where the disk is full or the parent
+    cannot be written.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     _remove_stale(target)
@@ -33,6 +34,8 @@ def replacing_folder(target: Path) -> Iterator[Path]:
         staging.chmod(0o777 & ~_umask())  # as any new folder; a temporary one is its owner's alone
         for path in [staging, *staging.rglob("*")]:
             _flush(path)
+        if before and target.exists():
+            _keep(target, before)
         _take_place(staging, target)
         _flush(target.parent)
     finally:
@@ -45,6 +48,30 @@ def recover(target: Path) -> None:
     if left and not target.exists():
         with suppress(OSError):
             left[-1].rename(target)
+
+
+def swap_folders(one: Path, other: Path) -> None:
+    """Let two folders change places; where the system cannot do that in one step, `recover(one)` mends a half."""
+    if not _exchange(one, other):
+        aside = Path(tempfile.mkdtemp(prefix=f".{one.name}.", suffix=".old", dir=one.parent))
+        aside.rmdir()  # only its name was wanted
+        one.rename(aside)
+        other.rename(one)
+        aside.rename(other)
+    _flush(one.parent)
+
+
+def _keep(target: Path, before: Path) -> None:
+    """Have a folder twice. Its files are never written to, only replaced, so links will do where they can be made."""
+
+    def link(source: str, copy: str) -> None:
+        try:
+            os.link(source, copy)
+        except OSError:
+            shutil.copy2(source, copy)
+
+    with replacing_folder(before) as staging:
+        shutil.copytree(target, staging, copy_function=link, dirs_exist_ok=True)
 
 
 def _take_place(staging: Path, target: Path) -> None:

@@ -10,12 +10,13 @@ import copy
 import errno
 import json
 import tempfile
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_origin
 
 from utils import environment
-from utils.atomic import recover, replacing_folder
+from utils.atomic import recover, replacing_folder, swap_folders
 from utils.environment import find_path
 from utils.errors import BadBot, ModelUnavailable
 from utils.language_model import LanguageModel, load_folder
@@ -27,7 +28,10 @@ if TYPE_CHECKING:
 STORY = "bot.json"
 MODEL_FILES = ("config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
 PRIVATE = "private"
-PARTS = ("training", "validation", "held_out")
+PARTS = ("training", "validation", "held_out", "left_out")
+ORIGIN = "origin.json"
+BEFORE = ".before"
+"""Behind a bot's name: the folder beside it that holds it as it was before it was updated."""
 
 TOKENIZER_FILES = ("special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt", "tokenizer.model")
 """What some tokenizers write besides."""
@@ -84,12 +88,32 @@ class Story:
         return " and ".join(self.authors)
 
 
+@dataclass(frozen=True)
+class Origin:
+    """Where to look for new posts. It names files of this machine, so it is private.
+
+    references: what the user named; files with their whole path.
+    apart: whether each file is an author of its own.
+    """
+
+    references: list[str]
+    apart: bool = False
+
+    @classmethod
+    def of(cls, references: Sequence[str | Path], apart: bool) -> "Origin":
+        """The origin that holds from whatever folder one looks."""
+        found = [(str(reference).strip(), find_path(str(reference).strip())) for reference in references]
+        return cls([str(path.resolve()) if path else text for text, path in found], apart)
+
+
 @dataclass
 class Bot:
     """A language model that writes in somebody's voice.
 
     training, validation, held_out: the posts it learned from, that chose its best weights, and that it was
         tested on; None in a bot that was shared.
+    left_out: posts that it met and that are in none of these parts.
+    origin: where its posts came from; None in a bot that was shared, or made before that was kept.
     """
 
     language_model: LanguageModel
@@ -97,21 +121,27 @@ class Bot:
     training: list[str] | None = field(default=None, repr=False)
     validation: list[str] | None = field(default=None, repr=False)
     held_out: list[str] | None = field(default=None, repr=False)
+    left_out: list[str] | None = field(default=None, repr=False)
+    origin: Origin | None = field(default=None, repr=False)
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path, keep_before: bool = False) -> None:
         """Write the bot, weights in half precision; a bot that was there is replaced in one step.
 
+        keep_before: the bot that was there stays, in `version_before(folder)`.
         Whenever the process is killed, the folder holds the old bot or the new one. Raises `BadBot`
         where the disk is full or the folder cannot be written.
         """
         try:
-            with replacing_folder(_absolute(folder)) as staging:
+            before = version_before(folder) if keep_before else None
+            with replacing_folder(_absolute(folder), before) as staging:
                 _save_model(self.language_model, staging)
                 _write_json(staging / STORY, asdict(self.story))
                 (staging / PRIVATE).mkdir(mode=0o700)
                 for name in PARTS:
                     lines = (json.dumps({"text": text}, ensure_ascii=False) for text in getattr(self, name) or ())
                     (staging / PRIVATE / f"{name}.jsonl").write_text("".join(line + "\n" for line in lines), "utf-8")
+                if self.origin:
+                    _write_json(staging / PRIVATE / ORIGIN, asdict(self.origin))
         except OSError as error:
             if error.errno == errno.ENOSPC:
                 raise BadBot(f"The disk is full; the bot could not be written to {folder}.") from error
@@ -129,11 +159,14 @@ class Bot:
             language_model = load_folder(folder, device or environment.device())
         except ModelUnavailable as error:
             raise BadBot(f"The bot in {folder} is damaged. Train it again. ({error})") from error
-        return cls(language_model, story, *(read_posts(folder, name) for name in PARTS))
+        return cls(language_model, story, *(read_posts(folder, name) for name in PARTS), read_origin(folder))
 
 
-def check_output_folder(folder: Path) -> None:
-    """Raise `BadBot` unless a bot can be written here: a folder that is new, empty or holds a bot."""
+def check_output_folder(folder: Path, mend: str = "Choose another --out folder.") -> None:
+    """Raise `BadBot` unless a bot can be written here: a folder that is new, empty or holds a bot.
+
+    mend: what the user can do about it.
+    """
     folder = _absolute(folder)
     try:
         if folder.exists() and not folder.is_dir():
@@ -141,8 +174,7 @@ def check_output_folder(folder: Path) -> None:
         foreign = [path.name for path in folder.iterdir() if path.name not in BOT_FILES] if folder.exists() else []
         if foreign:
             raise BadBot(
-                f"{folder} holds something that is not a bot ({_some(foreign)}), and it stays as it is. "
-                "Choose another --out folder."
+                f"{folder} holds something that is not a bot ({_some(foreign)}), and it stays as it is. {mend}"
             )
         if folder.exists() and any(folder.iterdir()):
             read_story(folder)  # a bot that is replaced has to be one
@@ -150,9 +182,7 @@ def check_output_folder(folder: Path) -> None:
         with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent):
             pass
     except OSError as error:
-        raise BadBot(
-            f"No bot can be written to {folder}: {error.strerror or error}. Choose another --out folder."
-        ) from error
+        raise BadBot(f"No bot can be written to {folder}: {error.strerror or error}. {mend}") from error
 
 
 def _some(names: list[str]) -> str:
@@ -222,3 +252,47 @@ def read_posts(folder: Path, name: str) -> list[str] | None:
         return None  # a shared bot has no private posts
     except (OSError, ValueError, TypeError, LookupError, RecursionError) as error:
         raise BadBot(f"{path} is damaged ({error}). Train the bot again.") from error
+
+
+def read_origin(folder: Path) -> Origin | None:
+    """Where a bot's posts came from; None where its folder does not say. Raises `BadBot`."""
+    path = folder / PRIVATE / ORIGIN
+    try:
+        origin = json.loads(path.read_text("utf-8"))
+        return Origin(["" + reference for reference in origin["references"]], bool(origin["apart"]))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError, LookupError, RecursionError) as error:
+        raise BadBot(f"{path} is damaged ({error}). Delete it, and name the posts when you update the bot.") from error
+
+
+def remember(folder: Path, origin: Origin) -> None:
+    """Note in a bot's folder where its posts came from; nothing else in it changes. Raises `BadBot`."""
+    private = _absolute(folder) / PRIVATE
+    try:
+        with tempfile.TemporaryDirectory(prefix=f".{ORIGIN}.", dir=private) as scratch:
+            _write_json(Path(scratch) / ORIGIN, asdict(origin))
+            (Path(scratch) / ORIGIN).replace(private / ORIGIN)
+    except OSError as error:
+        raise BadBot(f"{private / ORIGIN} cannot be written: {error.strerror}.") from error
+
+
+def version_before(folder: Path) -> Path:
+    """The folder that holds a bot as it was before it was updated."""
+    folder = _absolute(folder)
+    return folder.with_name(folder.name + BEFORE)
+
+
+def swap_with_before(folder: Path) -> Story:
+    """Bring the version before back, and keep this one in its place; gives its story. Raises `BadBot`."""
+    folder, before = _absolute(folder), version_before(folder)
+    recover(folder)
+    read_story(folder)
+    if not before.exists():
+        raise BadBot(f"There is no earlier version of {folder}: it has not been updated yet.")
+    story = read_story(before)
+    try:
+        swap_folders(folder, before)
+    except OSError as error:
+        raise BadBot(f"The version before cannot take the place of {folder}: {error.strerror}.") from error
+    return story

@@ -40,13 +40,17 @@ class Example:
 
 @dataclass(frozen=True)
 class PostDataset:
-    """The three parts. No text of `training` nearly repeats one of `held_out`; `near_duplicates` were left out."""
+    """The three parts. No text of `training` nearly repeats one of `held_out`; `near_duplicates` did.
+
+    left_out: texts that are in no part: near-duplicates, and what was too much to hold out.
+    """
 
     authors: tuple[str, ...]
     training: tuple[Example, ...]
     validation: tuple[Example, ...]
     held_out: tuple[Example, ...]
     near_duplicates: int
+    left_out: tuple[str, ...] = ()
 
     def counts(self) -> dict[str, int]:
         """The number of posts in each part, and of those in none."""
@@ -82,11 +86,13 @@ def build(timelines: Sequence[CleanTimeline], encode: Callable[[str], list[int]]
     if len(timelines) > MAXIMUM_AUTHORS:
         raise BadSetting(f"At most {MAXIMUM_AUTHORS} authors can be mixed; {len(timelines)} were given.")
     rng = random.Random(seed)
-    held_out, rest = [], []
+    held_out, rest, surplus = [], [], []
     for author, timeline in enumerate(timelines):
         texts = [(author, post.text) for post in timeline.posts]
         newest = max(1, round(len(texts) * HELD_OUT_SHARE))
-        held_out += _in_order(rng, texts[-newest:], MAXIMUM_HELD_OUT)
+        sample = in_order(rng, texts[-newest:], MAXIMUM_HELD_OUT)
+        held_out += sample
+        surplus += sorted(set(texts[-newest:]) - set(sample))
         rest += texts[:-newest]
     chosen = set(rng.sample(range(len(rest)), min(round(len(rest) * VALIDATION_SHARE), MAXIMUM_VALIDATION)))
     validation = [item for index, item in enumerate(rest) if index in chosen]
@@ -104,6 +110,7 @@ def build(timelines: Sequence[CleanTimeline], encode: Callable[[str], list[int]]
         validation=examples(validation),
         held_out=examples(held_out),
         near_duplicates=len(repeated),
+        left_out=tuple(text for _, text in [*(candidates[index] for index in sorted(repeated)), *surplus]),
     )
 
 
@@ -118,7 +125,7 @@ def _check_left(timelines: Sequence[CleanTimeline], authors: Sequence[int]) -> N
             )
 
 
-def _in_order(rng: random.Random, items: list, most: int) -> list:
+def in_order(rng: random.Random, items: list, most: int) -> list:
     """A random choice of at most `most` items that keeps their order."""
     if len(items) <= most:
         return items

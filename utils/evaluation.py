@@ -44,11 +44,13 @@ def measure(language_model: LanguageModel, texts: Sequence[str], sentence: str, 
         return score(language_model, texts, environment.precision(language_model.device), tell)
 
 
-def measure_held_out(language_model: LanguageModel, texts: Sequence[str], when: str, on_event: OnEvent) -> Score:
-    """Score the held-out posts and tell the figure."""
-    score = measure(language_model, texts, f"Scoring the held-out posts {when}", on_event)
+def measure_held_out(
+    language_model: LanguageModel, texts: Sequence[str], when: str, on_event: OnEvent, what: str = "held-out posts"
+) -> Score:
+    """Score the held-out posts, or what else is meant, and tell the figure."""
+    score = measure(language_model, texts, f"Scoring the {what} {when}", on_event)
     figure = score.bits_per_character
-    sentence = f"Held-out posts {when}: {figure:.3f} bits per character"
+    sentence = f"{what.capitalize()} {when}: {figure:.3f} bits per character"
     on_event(Event("held-out", sentence, data={"when": when, "bits_per_character": figure}))
     return score
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from utils import environment
-from utils.bot import Bot, Story, check_output_folder
+from utils.bot import Bot, Origin, Story, check_output_folder
 from utils.cleaning import CleanTimeline, check_enough, clean
 from utils.errors import BadSetting, ModelUnavailable
 from utils.events import Event, OnEvent, ignore
@@ -154,7 +154,7 @@ def make_bot(
         date=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     texts = [[example.text for example in part] for part in (parts.training, parts.validation)]
-    bot = Bot(language_model, story, *texts, held_out)
+    bot = Bot(language_model, story, *texts, held_out, list(parts.left_out), Origin.of(references, apart))
     bot.save(folder)
     clock.lap("save")
     on_event(Event("done", f"{story.voice} is ready in {folder}", 1.0))

@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 SAVING_SECONDS = 3.0
@@ -39,6 +39,45 @@ class Report:
     seed: int
     stopped: bool
     warnings: list[str]
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class UpdateReport:
+    """What came of looking for new posts: what `update --json` prints. Names as in `Report` mean the same.
+
+    updated: whether the bot has changed; reason: why, or why not, in a sentence.
+    before: the folder with the version before, None where there is none.
+    new_posts: how many were `found`, and how many of these went into each part.
+    posts, parts, held_out: of the bot as it is now.
+    comparison: for `old_posts` and `new_posts`, held out before this update and by it, their `posts` and
+        `characters`, and the bits per character of the `bot_before` and the `bot_after`; empty where nothing
+        was trained.
+    """
+
+    bot: str
+    updated: bool
+    reason: str
+    before: str | None
+    authors: list[str]
+    model: str
+    posts: dict[str, int]
+    new_posts: dict[str, int]
+    parts: dict[str, int]
+    held_out: dict[str, float]
+    seconds: dict[str, float]
+    seed: int
+    comparison: dict[str, dict[str, float]] = field(default_factory=dict)
+    device: str | None = None
+    precision: str | None = None
+    validation: list[tuple[float, float]] = field(default_factory=list)
+    steps: int = 0
+    tokens_trained: int = 0
+    peak_memory_bytes: int = 0
+    stopped: bool = False
+    warnings: list[str] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

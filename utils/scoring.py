@@ -42,6 +42,9 @@ class Score:
     characters: int
     bits: float
 
+    def __add__(self, other: "Score") -> "Score":
+        return Score(self.posts + other.posts, self.characters + other.characters, self.bits + other.bits)
+
     @property
     def bits_per_character(self) -> float:
         return self.bits / self.characters if self.characters else math.nan

@@ -96,6 +96,10 @@ class TrainingSettings:
             raise BadSetting(f"The seed must be a whole number from 0 to {2**32 - 1}; it was {self.seed}.")
 
 
+UPDATE_SETTINGS = TrainingSettings(minutes=2.0, learning_rate=2e-4)
+"""How a bot goes on learning."""
+
+
 @dataclass(frozen=True)
 class WritingSettings:
     """How a bot writes.

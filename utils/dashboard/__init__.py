@@ -1,4 +1,4 @@
-"""The page: four parts and a last one, each a region of the screen, each opened by the one before.
+"""The page: four parts and two last ones, each a region of the screen, each opened by the one before.
 
 In: a visitor. Out: widgets. This module creates the regions and links them; what each does is in its own
 module. Knows nothing about posts, models or training: `runs.py` starts the command line for that.
@@ -15,6 +15,7 @@ from utils.dashboard.html import escape
 from utils.dashboard.keep import KeepRegion
 from utils.dashboard.runs import Problem
 from utils.dashboard.train import TrainRegion
+from utils.dashboard.update import UpdateRegion
 from utils.dashboard.visitor import ASSETS, Visitor
 from utils.dashboard.write import WriteRegion
 
@@ -35,11 +36,12 @@ class Dashboard:
         self.write = WriteRegion()
         self.game = GameRegion(self.write)
         self.train = TrainRegion(self.visitor, self.write.leave, self.new_bot)
-        self.keep = KeepRegion(self.visitor, self.open_bot, lambda: self.train.is_training, self.write.leave)
+        self.update = UpdateRegion(self.visitor, self.write.leave, self.renew_bot, self.references)
+        self.keep = KeepRegion(self.visitor, self.open_bot, self.is_training, self.write.leave)
         self.author = AuthorRegion(self.visitor, self.train.offer)
         style = (ASSETS / "style.css").read_text("utf-8")
         top = f"<style>{style}</style><h1>{escape(self.TITLE)}</h1><p>{escape(self.SENTENCE)}</p>"
-        regions = (self.author, self.train, self.write, self.game, self.keep)
+        regions = (self.author, self.train, self.write, self.game, self.update, self.keep)
         bottom = widgets.HTML(f'<p class="ht-note">{escape(self.DISCLAIMER)}</p>')
         self.widget = widgets.VBox(
             [widgets.HTML(top), *(region.widget for region in regions), bottom, self.visitor.widget]
@@ -58,6 +60,21 @@ class Dashboard:
         with self.keep.catching():
             if bots := self.keep.bots():
                 self.open_bot(bots[0])
+        with self.update.catching():
+            self.update.resume()
+
+    def is_training(self) -> bool:
+        """Whether something of this page is learning."""
+        return self.train.is_training or self.update.is_going
+
+    def references(self) -> list[str]:
+        """How to find the posts of part 1."""
+        return [author.reference for author in self.author.authors]
+
+    def renew_bot(self, bot: Path) -> None:
+        """A bot was updated in its place: whoever writes with it next writes with the new one."""
+        if self.write.bot == bot:
+            self.write.renew()
 
     def new_bot(self, bot: Path) -> None:
         """A training is over: open what needs a bot, and load it while its maker reads how it went.
@@ -72,9 +89,10 @@ class Dashboard:
         self.write.warm_up()
 
     def open_bot(self, bot: Path) -> None:
-        """Open parts 3, 4 and the last one for a bot."""
+        """Open parts 3, 4 and the last ones for a bot."""
         if self.write.busy:
             raise Problem("The bot is still writing; wait until it is done.")
         self.write.offer(bot)
         self.game.offer()
+        self.update.offer(bot)
         self.keep.offer(bot)

@@ -1,4 +1,4 @@
-"""The page's child processes: a training, which outlives the page, and a bot that writes when asked.
+"""The page's child processes: a training or an update, which outlives the page, and a bot that writes when asked.
 
 In: references and settings, or a bot's folder. Out: events, as `--events` prints them. A training keeps
 its events in a file, so that a page that was reloaded finds it again and sees all of it. Knows nothing
@@ -46,6 +46,12 @@ def _queue() -> Path:
     return environment.cache_folder() / "training.lock"
 
 
+def unused(path: Path) -> Path:
+    """The path, with a number behind it if it is taken."""
+    taken = [path, *(path.with_name(f"{path.name}-{number}") for number in range(2, 10_000))]
+    return next(candidate for candidate in taken if not candidate.exists())
+
+
 @dataclass(frozen=True)
 class Run:
     """A training in a folder of its own: what was asked, what it said, and what came of it."""
@@ -55,11 +61,18 @@ class Run:
     @classmethod
     def start(cls, folder: Path, references: Sequence[str], bot: Path, minutes: float, model: str, seed: int) -> "Run":
         """Start a training whose bot will be written to `bot`."""
+        options = ["--apart", "--minutes", str(minutes), "--model", model, "--seed", str(seed), "--out", str(bot)]
+        return cls._launch(folder, ["train", *references, *options, "--watch"], bot, minutes)
+
+    @classmethod
+    def start_update(cls, folder: Path, bot: Path, references: Sequence[str], minutes: float) -> "Run":
+        """Start to look for new posts where the bot's came from, or in references, and to train it on them."""
+        return cls._launch(folder, ["update", str(bot), *references, "--minutes", str(minutes)], bot, minutes)
+
+    @classmethod
+    def _launch(cls, folder: Path, arguments: Sequence[str], bot: Path, minutes: float) -> "Run":
         folder.mkdir(mode=0o700, parents=True)
-        command = [
-            sys.executable, "-m", "utils", "train", *references, "--apart", "--minutes", str(minutes), "--model", model,
-            "--seed", str(seed), "--out", str(bot), "--queue", str(_queue()), "--watch", "--events", "--json",
-        ]  # fmt: skip
+        command = [sys.executable, "-m", "utils", *arguments, "--queue", str(_queue()), "--events", "--json"]
         with open(folder / "events.jsonl", "wb") as events, open(folder / "report.json", "wb") as report:
             process = subprocess.Popen(
                 command, cwd=folder, env=_environment(), stdin=subprocess.DEVNULL, stdout=report, stderr=events,
@@ -134,7 +147,7 @@ class Run:
             raise ChildFailed("".join(words[-40:]) or "The training ended without a word; it may have been killed.")
 
     def report(self) -> dict[str, Any] | None:
-        """What `train --json` printed, None if it has not."""
+        """What `train --json` or `update --json` printed, None if it has not."""
         try:
             return json.loads((self.folder / "report.json").read_text("utf-8"))
         except (OSError, ValueError):

@@ -17,7 +17,7 @@ from utils.dashboard import worker
 from utils.dashboard.author import Author
 from utils.dashboard.html import curve, post
 from utils.dashboard.region import Progress, Region, button, labelled, row
-from utils.dashboard.runs import Problem, Run
+from utils.dashboard.runs import Problem, Run, unused
 from utils.dashboard.visitor import Visitor
 from utils.models import AUTO, CATALOGUE
 from utils.pipeline import default_folder
@@ -84,11 +84,11 @@ class TrainRegion(Region):
             return
         self._before()
         folder = self._visitor.folder
-        bot = _unused(folder / default_folder([author.posts for author in self._authors]))
+        bot = unused(folder / default_folder([author.posts for author in self._authors]))
         bot.mkdir(parents=True)  # taken: another tab of the same visitor looks for a name too
         references = [author.reference for author in self._authors]
         run = folder / "runs" / time.strftime("%Y%m%d-%H%M%S")
-        self.watch(Run.start(_unused(run), references, bot, self._minutes.value, self._model.value, self._seed.value))
+        self.watch(Run.start(unused(run), references, bot, self._minutes.value, self._model.value, self._seed.value))
 
     def resume(self) -> None:
         """Find a training that this visitor started before the page was loaded anew, and has not seen the end of."""
@@ -234,9 +234,3 @@ def _summary(report: dict[str, Any]) -> str:
         [f"Done in {minutes:.1f} minutes{early}. On posts it never saw, it fell from {before:.2f} to {after:.2f} bits "
          f"per character: {known}.", *report["warnings"]]
     )  # fmt: skip
-
-
-def _unused(path: Path) -> Path:
-    """The path, with a number behind it if it is taken."""
-    taken = [path, *(path.with_name(f"{path.name}-{number}") for number in range(2, 10_000))]
-    return next(candidate for candidate in taken if not candidate.exists())

@@ -34,6 +34,7 @@ class WriteRegion(Region):
         self.bot: Path | None = None
         self._writer: Writer | None = None
         self.busy = False
+        self._outdated = False
         self._asked_to_stop = False
         self._opening = labelled(
             widgets.Text(description="Opening", placeholder="nothing, or how each post should begin")
@@ -85,10 +86,19 @@ class WriteRegion(Region):
             yield
         finally:
             self.busy = False
+            if self._outdated:
+                self.leave()
             self.unfreeze()
+
+    def renew(self) -> None:
+        """The bot was replaced in its folder: what it is writing now it ends, and the next draft is the new one's."""
+        self._outdated = True
+        if not self.busy:
+            self.leave()
 
     def leave(self) -> None:
         """Give the memory of the bot back."""
+        self._outdated = False
         if self._writer:
             self._writer.close()
             self._writer = None

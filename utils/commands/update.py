@@ -1,0 +1,81 @@
+"""The command that keeps a bot up to date: update.
+
+In: a bot's folder, and references where its own do not hold any more. Out: the bot, better or as it was.
+"""
+
+from pathlib import Path
+
+import click
+
+from utils.commands import SEED_RANGE, Minutes, apart_option, checked, events_option, json_option, print_json
+from utils.events import Event
+from utils.settings import UPDATE_SETTINGS, TrainingSettings
+from utils.terminal import Interrupt, Screen, in_turn
+
+
+@click.command()
+@click.argument("bot", type=click.Path(path_type=Path))
+@click.argument("references", nargs=-1, metavar="[REFERENCE]...")
+@click.option(
+    "--minutes",
+    type=Minutes(),
+    default=UPDATE_SETTINGS.minutes,
+    show_default=True,
+    help="Wall clock from now to the end; where nothing is new, it takes seconds.",
+)
+@click.option("--steps", type=click.IntRange(min=1), help="Train exactly so many steps instead.")
+@click.option("--seed", type=SEED_RANGE, default=0, show_default=True, help="Decides which new posts are held out.")
+@click.option("--force", is_flag=True, help="Keep the new version, whatever it has lost on old posts.")
+@click.option("--undo", is_flag=True, help="Bring the version before back; once more undoes that.")
+@apart_option
+@click.option("--queue", type=click.Path(path_type=Path), hidden=True, help="A lock file: one training at a time.")
+@json_option
+@events_option
+def update(bot, references, minutes, steps, seed, force, undo, apart, queue, as_json, events) -> None:  # noqa: ANN001
+    """Look for new posts of BOT's authors, and go on training it on them.
+
+    It looks where BOT's posts came from, or in the REFERENCEs, and remembers those. The new version is kept
+    only if it loses no more on old posts, in bits per character, than it gains on new ones; the version
+    before stays beside it, in BOT.before. Where nothing is new, or the new version is no better, the bot
+    stays as it is and the status is 0 all the same: nothing is wrong. With --json, "updated" tells the two
+    apart.
+    """
+    if undo:
+        if references or force or steps:
+            raise click.UsageError("--undo brings the version before back; it takes nothing else but BOT.")
+        _undo(bot, as_json, events)
+        return
+    from utils import environment
+
+    started = environment.process_start()
+    rate = UPDATE_SETTINGS.learning_rate
+    settings = checked(TrainingSettings, minutes=minutes, steps=steps, seed=seed, learning_rate=rate)
+    with Screen(events) as screen, Interrupt(screen) as interrupt, in_turn(queue, screen) as turn:
+        from utils.update import update_bot
+
+        def on_event(event: Event) -> None:
+            interrupt.something_to_keep |= event.kind == "loss"
+            if event.kind != "done" or events:
+                screen.tell(event)
+
+        report = update_bot(bot, references, settings, on_event, interrupt.is_set, turn or started, apart, force)
+    if as_json:
+        print_json(report.as_dict())
+        return
+    click.echo(report.reason)
+    if report.comparison and not report.updated:
+        click.echo("More new posts or other minutes may help; --force keeps a new version whatever it has lost.")
+    if report.updated:
+        click.echo(f"The version before is in {report.before}; back to it: python -m utils update {bot} --undo")
+
+
+def _undo(bot: Path, as_json: bool, events: bool) -> None:
+    with Screen(events):
+        from utils.update import undo_update
+
+        story = undo_update(bot)
+    sentence = f"{story.voice} is back as of {story.date}, and what it was until now is kept in its place."
+    if as_json:
+        print_json({"bot": str(bot), "undone": True, "authors": story.authors, "held_out": story.held_out})
+    else:
+        click.echo(sentence)

@@ -1,0 +1,134 @@
+"""What is new since a bot was made, and how it joins the three parts.
+
+In: the CleanTimelines of the bot's sources, and the posts that it knows, part by part. Out: a Lesson, the
+data set to go on learning from, and the parts as they are afterwards. A post that was held out stays held
+out. Knows nothing about the model, or whether the lesson was worth it.
+"""
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from utils.cleaning import CleanTimeline
+from utils.copies import fold, near_duplicates
+from utils.dataset import HELD_OUT_SHARE, MAXIMUM_TOKENS, MAXIMUM_VALIDATION, Example, PostDataset, in_order
+from utils.settings import MAXIMUM_HELD_OUT, MINIMUM_POSTS
+
+MINIMUM_NEW_POSTS = MINIMUM_POSTS
+"""Fewer new posts wait for the next time: there would be nothing to hold out and to validate on."""
+
+HANDFUL = 5
+"""At least so many new posts are held out, and as many choose the best weights, where there are few; but no more
+than a quarter of them each."""
+
+REPLAY = 1.0
+"""Old training posts in the lesson for each new one, so that the old ones are not forgotten."""
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """New posts, and as much of the old ones as keeps them in mind.
+
+    dataset: what to learn from, and validation posts, as many old as new ones where there are as many.
+    held_out_before, held_out_since: the held-out posts that the bot had, and those of the new posts.
+    parts: the bot's posts afterwards: "training", "validation", "held_out" and, in none of these, "left_out".
+    """
+
+    dataset: PostDataset
+    held_out_before: list[str]
+    held_out_since: list[str]
+    parts: dict[str, list[str]]
+
+
+def unknown(timelines: Sequence[CleanTimeline], parts: Mapping[str, Sequence[str]]) -> list[tuple[int, str]]:
+    """The posts that are in none of the parts, oldest first, each with the number of its author."""
+    known = {fold(text) for part in parts.values() for text in part}
+    return [
+        (author, post.text)
+        for author, timeline in enumerate(timelines)
+        for post in timeline.posts
+        if fold(post.text) not in known
+    ]
+
+
+def really_new(found: Sequence[tuple[int, str]], parts: Mapping[str, Sequence[str]]) -> list[tuple[int, str]]:
+    """Those that do not nearly repeat a post that the bot has learned from or was tested on."""
+    known = [text for name in ("training", "validation", "held_out") for text in parts[name]]
+    repeated = near_duplicates([text for _, text in found], known)
+    return [item for index, item in enumerate(found) if index not in repeated]
+
+
+def plan(
+    timelines: Sequence[CleanTimeline],
+    parts: Mapping[str, Sequence[str]],
+    encode: Callable[[str], list[int]],
+    seed: int,
+    replay: float = REPLAY,
+) -> Lesson:
+    """Split the posts that are unknown, by time and by chance, and mix old ones in.
+
+    parts: the bot's posts by part. encode: a post's text to its token ids, start and end tokens included.
+    Held out are the newest tenth of each author's really new posts. What nearly repeats a held-out post is
+    left out; what nearly repeats an old training post may be learned from once more.
+    """
+    rng = random.Random(seed)
+    found = unknown(timelines, parts)
+    held_out_since = _newest(really_new(found, parts), rng)
+    held_out_before = in_order(rng, list(parts["held_out"]), MAXIMUM_HELD_OUT * len(timelines) - len(held_out_since))
+    chosen = {text for _, text in held_out_since}
+    rest = [item for item in found if item[1] not in chosen]
+    repeated = near_duplicates([text for _, text in rest], [*parts["held_out"], *chosen])
+    usable = [item for index, item in enumerate(rest) if index not in repeated]
+    validating = set(rng.sample(range(len(usable)), min(_share(len(usable)), MAXIMUM_VALIDATION)))
+    validation = [item for index, item in enumerate(usable) if index in validating]
+    training = [item for index, item in enumerate(usable) if index not in validating]
+
+    writers = {fold(post.text): number for number, timeline in enumerate(timelines) for post in timeline.posts}
+
+    def old(part: str, most: int) -> list[tuple[int, str]]:
+        return [(writers.get(fold(text), 0), text) for text in in_order(rng, list(parts[part]), most)]
+
+    compared = old("validation", len(validation))
+    replayed = old("training", round(replay * len(training)))
+
+    def examples(items: list[tuple[int, str]], limit: int | None = None) -> tuple[Example, ...]:
+        return tuple(Example(text, author, tuple(encode(text)[:limit])) for author, text in items)
+
+    def texts(items: Sequence[tuple[int, str]]) -> list[str]:
+        return [text for _, text in items]
+
+    kept = set(held_out_before)
+    surplus = [text for text in parts["held_out"] if text not in kept]
+    left_out = [*(rest[index][1] for index in sorted(repeated)), *surplus]
+    return Lesson(
+        dataset=PostDataset(
+            authors=tuple(timeline.author for timeline in timelines),
+            training=examples([*replayed, *training], MAXIMUM_TOKENS),
+            validation=examples([*compared, *validation]),
+            held_out=examples([*((0, text) for text in held_out_before), *held_out_since]),
+            near_duplicates=len(repeated),
+            left_out=tuple(left_out),
+        ),
+        held_out_before=held_out_before,
+        held_out_since=texts(held_out_since),
+        parts={
+            "training": [*parts["training"], *texts(training)],
+            "validation": [*parts["validation"], *texts(validation)],
+            "held_out": [*held_out_before, *texts(held_out_since)],
+            "left_out": [*parts["left_out"], *left_out],
+        },
+    )
+
+
+def _newest(new: Sequence[tuple[int, str]], rng: random.Random) -> list[tuple[int, str]]:
+    """The newest tenth of each author's new posts, a handful at least, and half of what may be held out at most."""
+    held_out = []
+    for author in dict.fromkeys(author for author, _ in new):
+        own = [item for item in new if item[0] == author]
+        held_out += in_order(rng, own[-_share(len(own)) :], MAXIMUM_HELD_OUT // 2)
+    return held_out
+
+
+def _share(count: int) -> int:
+    """A tenth of so many posts; a handful where that is more and there are enough for it; one at least."""
+    return max(round(count * HELD_OUT_SHARE), min(HANDFUL, count // 4), 1)

@@ -1,0 +1,284 @@
+"""Keep a bot up to date: look for new posts, go on learning from them, and keep what came of it if it is worth it.
+
+In: a bot's folder, and references where the bot's own do not hold any more. Out: the bot as it has become
+or as it was, and an UpdateReport. The old held-out posts stay held out, so that one can see whether the bot
+forgot what it knew. Knows nothing about who asks, or how often.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from utils import environment
+from utils.bot import (
+    PARTS,
+    Bot,
+    Origin,
+    Story,
+    check_output_folder,
+    read_origin,
+    read_posts,
+    read_story,
+    remember,
+    swap_with_before,
+    version_before,
+)
+from utils.cleaning import CleanTimeline
+from utils.comparison import Comparison
+from utils.environment import find_path
+from utils.errors import BadBot, BadReference, ModelUnavailable, OutOfMemory
+from utils.events import Event, OnEvent, ignore
+from utils.new_posts import MINIMUM_NEW_POSTS, REPLAY, Lesson, plan, really_new, unknown
+from utils.pipeline import introduce, read
+from utils.report import Clock, UpdateReport, added_up
+from utils.settings import UPDATE_SETTINGS, TrainingSettings
+
+if TYPE_CHECKING:
+    from utils.course import Training
+    from utils.language_model import LanguageModel
+    from utils.scoring import Score
+
+NAME_THEM = "Train it again, or name the posts: python -m utils update {bot} REFERENCE …"
+
+
+def update_bot(
+    folder: Path,
+    references: Sequence[str] = (),
+    settings: TrainingSettings = UPDATE_SETTINGS,
+    on_event: OnEvent = ignore,
+    should_stop: Callable[[], bool] = lambda: False,
+    started: float | None = None,
+    apart: bool = False,
+    force: bool = False,
+) -> UpdateReport:
+    """Look for new posts and learn from them, within the budget of minutes.
+
+    references: where to look; where the bot's posts came from, unless given. The bot remembers them.
+    started, should_stop, apart: as for `make_bot`. force: keep the new version whatever it lost.
+    Raises a `UserError` for whatever the user can mend; the bot is then as it was.
+    """
+    clock = Clock(time.monotonic() if started is None else started)
+    folder = folder.expanduser()
+    story, parts = read_story(folder), _read_parts(folder)
+    check_output_folder(folder, "Let the folder hold nothing but the bot, and be written to.")
+    remembered = read_origin(folder)
+    origin = Origin.of(references, apart) if references else _checked(remembered, folder)
+
+    on_event(Event("stage", "Looking for new posts"))
+    timelines = read(origin.references, story.cleaning, origin.apart, on_event)
+    introduce(timelines, on_event)
+    if remembered is None:
+        remember(folder, origin)
+    found = unknown(timelines, parts)
+    new = len(really_new(found, parts))
+    clock.lap("load")
+    report = UpdateReport(
+        bot=str(folder),
+        updated=False,
+        reason=_too_few(new),
+        before=_existing(version_before(folder)),
+        authors=story.authors,
+        model=story.model,
+        posts=story.posts,
+        new_posts={"found": new, **dict.fromkeys(PARTS, 0)},
+        parts=story.parts,
+        held_out=story.held_out,
+        seconds=clock.seconds(),
+        seed=settings.seed,
+    )
+    if new < MINIMUM_NEW_POSTS:
+        on_event(Event("done", report.reason, 1.0))
+        return report
+
+    on_event(Event("stage", f"{new:,} new posts. Loading the bot"))
+    with environment.memory_errors_in_words("loading the bot"):
+        bot = Bot.load(folder)
+    from utils import training
+
+    training.check_memory(bot.language_model, settings)
+    lesson = plan(timelines, parts, bot.language_model.encode, settings.seed)
+    clock.lap("load")
+    untrained = _score_untrained(story.model, lesson.held_out_since, clock, on_event)
+    learned, comparison = _learn(bot.language_model, lesson, settings, clock, on_event, should_stop)
+    device = bot.language_model.device
+    report = replace(
+        report,
+        comparison=comparison.as_dict(),
+        device=environment.device_name(device),
+        precision=str(environment.precision(device)).removeprefix("torch."),
+        validation=[(round(seconds, 1), round(bits, 4)) for seconds, bits in learned.validation],
+        steps=learned.steps,
+        tokens_trained=learned.tokens,
+        stopped=learned.stopped,
+        warnings=_doubts(learned, lesson, settings),
+    )
+    for sentence in report.warnings:
+        on_event(Event("warning", sentence))
+    keep = learned.improved and (force or comparison.worth_it)
+    if keep:
+        on_event(Event("stage", "Saving the bot"))
+        bot.story = _retold(story, timelines, lesson, comparison, untrained, learned, settings)
+        bot.training, bot.validation, bot.held_out, bot.left_out = (lesson.parts[name] for name in PARTS)
+        bot.origin = origin
+        bot.save(folder, keep_before=True)
+        clock.lap("save")
+    report = replace(
+        report,
+        updated=keep,
+        reason=comparison.verdict(learned.improved, keep),
+        before=_existing(version_before(folder)),
+        authors=bot.story.authors,
+        posts=bot.story.posts,
+        new_posts={"found": new, **(_grown(parts, lesson) if keep else dict.fromkeys(PARTS, 0))},
+        parts=bot.story.parts,
+        held_out=bot.story.held_out,
+        seconds=clock.seconds(),
+        peak_memory_bytes=environment.peak_memory(device),
+    )
+    on_event(Event("done", report.reason, 1.0))
+    return report
+
+
+def undo_update(folder: Path) -> Story:
+    """Let a bot and its version before change places; once more brings it back again. Raises `BadBot`."""
+    return swap_with_before(folder)
+
+
+def _read_parts(folder: Path) -> dict[str, list[str]]:
+    parts = {name: read_posts(folder, name) for name in PARTS}
+    if not parts["training"] or not parts["held_out"]:
+        raise BadBot(
+            f"{folder} came without the posts that it learned from, so that nothing can be told to be new. "
+            "Train a bot of your own: python -m utils train REFERENCE …"
+        )
+    return {name: texts or [] for name, texts in parts.items()}
+
+
+def _checked(origin: Origin | None, folder: Path) -> Origin:
+    """Where to look, if that is known and still there."""
+    name_them = NAME_THEM.format(bot=folder)
+    if origin is None:
+        raise BadBot(f"{folder} does not say where its posts came from. {name_them}")
+    gone = [text for text in origin.references if Path(text).is_absolute() and not find_path(text)]
+    if gone:
+        raise BadReference(f"{gone[0]}, from which this bot learned, is not there any more. Put it back. {name_them}")
+    return origin
+
+
+def _score_untrained(model: str, texts: Sequence[str], clock: Clock, on_event: OnEvent) -> "Score | None":
+    """What the untrained model makes of the new held-out posts, so that `bits_per_character_before` can go on
+    meaning all of them; None where that model cannot be had now."""
+    from utils import evaluation, models
+
+    try:
+        with clock.paused():
+            models.prepare(model, on_event)
+        untrained = models.load(model, environment.device())
+        score = evaluation.measure(
+            untrained, texts, "Scoring the new held-out posts with the untrained model", on_event
+        )
+    except (ModelUnavailable, OutOfMemory) as error:
+        on_event(Event("warning", f"The untrained model could not be compared. {error}"))
+        score = None
+    clock.lap("load")
+    return score
+
+
+def _learn(
+    language_model: "LanguageModel",
+    lesson: Lesson,
+    settings: TrainingSettings,
+    clock: Clock,
+    on_event: OnEvent,
+    should_stop: Callable[[], bool],
+) -> tuple["Training", Comparison]:
+    """Measure, train, and measure again."""
+    from utils import evaluation, training
+    from utils.course import Conditions
+
+    def measure_both(when: str) -> list["Score"]:
+        return [
+            evaluation.measure_held_out(language_model, texts, when, on_event, what)
+            for what, texts in (
+                ("old held-out posts", lesson.held_out_before),
+                ("new held-out posts", lesson.held_out_since),
+            )
+        ]
+
+    before = measure_both("before the update")
+    seconds = clock.lap("evaluate")
+    conditions = Conditions(
+        deadline=clock.deadline(settings.minutes, seconds),
+        precision=environment.precision(language_model.device),
+        on_event=on_event,
+        should_stop=should_stop,
+        scoring_speed=sum(score.characters for score in before) / seconds,
+    )
+    with environment.memory_errors_in_words("training"):
+        learned = training.fine_tune(language_model, lesson.dataset, settings, conditions)
+    clock.lap("train")
+    after = measure_both("after the update")
+    clock.lap("evaluate")
+    return learned, Comparison(*before, *after)
+
+
+def _doubts(learned: "Training", lesson: Lesson, settings: TrainingSettings) -> list[str]:
+    """Few steps are no wonder where there are few posts; they are where the time was too short for one pass."""
+    hurried = learned.tokens < lesson.dataset.training_tokens()
+    return replace(learned, improved=True).doubts(settings) if hurried else []
+
+
+def _retold(
+    story: Story,
+    timelines: Sequence[CleanTimeline],
+    lesson: Lesson,
+    comparison: Comparison,
+    untrained: "Score | None",
+    learned: "Training",
+    settings: TrainingSettings,
+) -> Story:
+    """The bot's story, with this chapter in it."""
+    now = comparison.old_after + comparison.new_after
+    figure_before = story.held_out["bits_per_character_before"]
+    since = untrained.bits if untrained else figure_before * comparison.new_after.characters
+    handles = [timeline.author for timeline in timelines if timeline.author.startswith("@")]
+    return replace(
+        story,
+        authors=list(dict.fromkeys([*story.authors, *handles])),
+        sources=[timeline.source for timeline in timelines],
+        posts=added_up([timeline.counts() for timeline in timelines]),
+        parts={**{name: len(texts) for name, texts in lesson.parts.items() if name != "left_out"},
+               "near_duplicates": story.parts.get("near_duplicates", 0) + lesson.dataset.near_duplicates},
+        held_out={
+            "posts": now.posts,
+            "characters": now.characters,
+            "bits_per_character_before": round(
+                (figure_before * comparison.old_after.characters + since) / now.characters, 4
+            ),
+            "bits_per_character": round(now.bits_per_character, 4),
+        },
+        settings={**story.settings, "update": {**asdict(settings), "model": story.model, "replay": REPLAY}},
+        versions=environment.versions(),
+        tokens_trained=story.tokens_trained + learned.tokens,
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+    )  # fmt: skip
+
+
+def _grown(parts: dict[str, list[str]], lesson: Lesson) -> dict[str, int]:
+    """How many posts have come to each part."""
+    came = {name: len(set(lesson.parts[name]) - set(parts[name])) for name in PARTS}
+    return {**came, "left_out": lesson.dataset.near_duplicates}
+
+
+def _existing(folder: Path) -> str | None:
+    return str(folder) if folder.exists() else None
+
+
+def _too_few(new: int) -> str:
+    if not new:
+        return "There is nothing new; the bot stays as it is."
+    posts = f"{new} new posts are" if new > 1 else "1 new post is"
+    return f"{posts} too few to learn from; the bot stays as it is until there are {MINIMUM_NEW_POSTS}."
