@@ -6,6 +6,7 @@ import os
 import random
 import re
 import signal
+import time
 import zipfile
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +19,7 @@ from utils.dashboard import Dashboard, upload
 from utils.dashboard.game import ending, questions, score
 from utils.dashboard.html import author_card, copy_button, curve, post, posts_by_month
 from utils.dashboard.keep import zip_bot
+from utils.dashboard.region import Region
 from utils.dashboard.runs import ChildFailed, Problem, Run, Writer
 from utils.dashboard.visitor import Visitor
 from utils.errors import BadFile, BadReference, TooFewPosts
@@ -159,6 +161,58 @@ def test_a_training_tells_its_events_and_can_be_found_again(taught_model: Path, 
     assert (tmp_path / "bot" / "bot.json").exists()
 
 
+def settled(region: Region, seconds: float = 60) -> str:
+    """What a region says once nothing of it is frozen any more."""
+    deadline = time.monotonic() + seconds
+    while any(control.disabled for control in region.controls):
+        assert time.monotonic() < deadline, region.status.widget.value
+        time.sleep(0.05)
+    return region.status.widget.value
+
+
+def test_an_update_on_the_page_makes_an_open_writer_write_with_the_new_bot(
+    taught_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    page = Dashboard()
+    bot, posts = page.visitor.folder / "bots" / "robot", page.visitor.folder / "posts.txt"
+    texts = [item.text.replace("\n", " ") for item in load("sample:unit7bakes").posts]
+    posts.write_text("\n".join(texts[:500]), "utf-8")
+    make_bot([str(posts)], TrainingSettings(steps=3, model=str(taught_model)), out=bot)
+    page.come_back()
+    page.write.warm_up()
+    page.update.start()
+    assert "nothing new" in (said := settled(page.update)) and "stays as it was" in said
+    page.update.learn()
+    assert "no posts in part 1" in page.update.status.widget.value
+    page.update.resume()
+    assert not page.is_training(), "its end was seen"
+    posts.write_text("\n".join(texts), "utf-8")
+    page.update.start()
+    page.write.warm_up()
+    old = page.write._writer
+    assert page.is_training()
+    said = settled(page.update)
+    assert "up to date" in said, said
+    assert (bot.with_name("robot.before") / "bot.json").exists()
+    assert page.keep.bots() == [bot], "the version before is no bot of its own"
+    assert page.write._writer is None and not old.is_going()
+
+
+def test_who_is_writing_while_the_bot_is_renewed_finishes_first(bot: Path) -> None:
+    page = Dashboard()
+    page.open_bot(bot)
+    with page.write.occupied():
+        page.write.warm_up()
+        page.renew_bot(bot)
+        assert page.write._writer.is_going()
+    assert page.write._writer is None
+    page.write.warm_up()
+    page.renew_bot(bot.with_name("another"))
+    assert page.write._writer.is_going(), "another bot was renewed"
+    page.write.leave()
+
+
 def test_a_second_training_waits_for_its_turn(taught_model: Path, tmp_path: Path) -> None:
     first = Run.start(tmp_path / "1", ["sample:unit7bakes"], tmp_path / "bot1", 5, str(taught_model), 0)
     events = first.events()
@@ -205,8 +259,8 @@ def test_a_bot_writes_when_asked_and_stops_when_asked(bot: Path) -> None:
 
 def test_the_page_comes_up_with_closed_parts_and_without_torch() -> None:
     page = Dashboard()
-    closed = [region.body.layout.display for region in (page.train, page.write, page.game, page.keep)]
-    assert closed == ["none"] * 4
+    closed = [region.body.layout.display for region in (page.train, page.write, page.game, page.update, page.keep)]
+    assert closed == ["none"] * 5
     assert page.author.body.layout.display != "none"
 
 

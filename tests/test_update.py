@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -399,6 +400,36 @@ def test_an_update_that_is_killed_leaves_the_bot_as_it_was(home: Path, texts: li
 
 
 # Two versions
+
+SAVE_FOREVER = """
+import sys
+from pathlib import Path
+from utils.bot import Bot
+bot = Bot.load(Path(sys.argv[1]))
+number = 0
+while True:
+    bot.training = [str(number)]
+    bot.save(Path(sys.argv[1]), keep_before=True)
+    print(number, flush=True)
+    number += 1
+"""
+
+
+@pytest.mark.slow
+def test_a_process_killed_while_it_saves_leaves_two_whole_versions(home: Path) -> None:
+    rng = random.Random(0)
+    for _ in range(4):
+        process = subprocess.Popen(
+            [sys.executable, "-c", SAVE_FOREVER, str(home / "bot")], stdout=subprocess.PIPE, text=True
+        )
+        saved = [process.stdout.readline() for _ in range(3)]
+        time.sleep(rng.uniform(0, 0.2))
+        process.kill()
+        rest = process.communicate()[0]
+        last = int([*saved, *rest.splitlines()][-1])
+        (now,), (before,) = (Bot.load(folder).training for folder in (home / "bot", home / f"bot{BEFORE}"))
+        assert int(now) in (last, last + 1)
+        assert int(before) in (int(now) - 1, int(now)), "the one before, or this one where the new one is on its way"
 
 
 def test_a_failure_while_the_new_version_is_written_leaves_both_as_they_were(tmp_path: Path) -> None:
