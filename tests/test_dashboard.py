@@ -182,7 +182,7 @@ def test_an_update_on_the_page_makes_an_open_writer_write_with_the_new_bot(
     page.come_back()
     page.write.warm_up()
     page.update.start()
-    assert "nothing new" in (said := settled(page.update)) and "stays as it was" in said
+    assert "nothing new" in (said := settled(page.update)) and "read the newer one in part 1" in said
     page.update.learn()
     assert "no posts in part 1" in page.update.status.widget.value
     page.update.resume()

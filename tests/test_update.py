@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file
 
 from utils.atomic import replacing_folder, swap_folders
-from utils.bot import BEFORE, PARTS, Bot, read_origin, read_posts, read_story
+from utils.bot import BEFORE, PARTS, Bot, read_origin, read_posts, read_story, swap_with_before
 from utils.cleaning import CleanTimeline, clean
 from utils.comparison import Comparison
 from utils.copies import fold
@@ -29,7 +29,7 @@ from utils.pipeline import make_bot
 from utils.scoring import Score
 from utils.settings import MAXIMUM_HELD_OUT, UPDATE_SETTINGS, TrainingSettings
 from utils.timelines import Post, Timeline, load
-from utils.update import undo_update, update_bot
+from utils.update import update_bot
 
 QUICK = replace(UPDATE_SETTINGS, steps=20, learning_rate=1e-3)
 OLD = 500
@@ -288,7 +288,7 @@ def test_a_new_version_that_forgets_too_much_is_refused_unless_it_is_forced(
 def test_undo_brings_the_version_before_back_and_once_more_undoes_that(home: Path, texts: list[str]) -> None:
     bot = home / "bot"
     with pytest.raises(BadBot, match="has not been updated yet"):
-        undo_update(bot)
+        swap_with_before(bot)
     old = weights(bot)
     write(home / "posts.jsonl", texts)
     update_bot(bot, settings=QUICK)
@@ -297,8 +297,8 @@ def test_undo_brings_the_version_before_back_and_once_more_undoes_that(home: Pat
     assert (done.returncode, json.loads(done.stdout)["undone"]) == (0, True), done.stderr
     assert same(weights(bot), old) and len(read_posts(bot, "training")) < OLD
     assert update_bot(bot, settings=QUICK).updated, "what was undone is new again"
-    undo_update(bot)
-    undo_update(bot)
+    swap_with_before(bot)
+    swap_with_before(bot)
     assert same(weights(bot), new), "the same seed makes the same bot"
 
 
@@ -350,6 +350,7 @@ def test_a_strangers_file_in_the_folder_is_not_lost(home: Path, texts: list[str]
 
 WRONG_USAGE = [
     (["--undo", "sample:unit7bakes"], "--undo brings the version before back"),
+    (["--apart"], "--apart is about the REFERENCEs"),
     (["--minutes", "0"], "minutes above 0"),
     (["--steps", "0"], "--steps"),
 ]

@@ -283,6 +283,11 @@ def version_before(folder: Path) -> Path:
     return folder.with_name(folder.name + BEFORE)
 
 
+def is_version_before(folder: Path) -> bool:
+    """Whether a folder holds what another bot was, and is no bot of its own."""
+    return folder.name.endswith(BEFORE) and (folder.with_name(folder.name.removesuffix(BEFORE)) / STORY).exists()
+
+
 def swap_with_before(folder: Path) -> Story:
     """Bring the version before back, and keep this one in its place; gives its story. Raises `BadBot`."""
     folder, before = _absolute(folder), version_before(folder)

@@ -23,7 +23,6 @@ from utils.bot import (
     read_posts,
     read_story,
     remember,
-    swap_with_before,
     version_before,
 )
 from utils.cleaning import CleanTimeline
@@ -82,7 +81,7 @@ def update_bot(
         before=_existing(version_before(folder)),
         authors=story.authors,
         model=story.model,
-        posts=story.posts,
+        posts=added_up([timeline.counts() for timeline in timelines]),
         new_posts={"found": new, **dict.fromkeys(PARTS, 0)},
         parts=story.parts,
         held_out=story.held_out,
@@ -131,7 +130,6 @@ def update_bot(
         reason=comparison.verdict(learned.improved, keep),
         before=_existing(version_before(folder)),
         authors=bot.story.authors,
-        posts=bot.story.posts,
         new_posts={"found": new, **(_grown(parts, lesson) if keep else dict.fromkeys(PARTS, 0))},
         parts=bot.story.parts,
         held_out=bot.story.held_out,
@@ -140,11 +138,6 @@ def update_bot(
     )
     on_event(Event("done", report.reason, 1.0))
     return report
-
-
-def undo_update(folder: Path) -> Story:
-    """Let a bot and its version before change places; once more brings it back again. Raises `BadBot`."""
-    return swap_with_before(folder)
 
 
 def _read_parts(folder: Path) -> dict[str, list[str]]:

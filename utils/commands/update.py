@@ -45,6 +45,8 @@ def update(bot, references, minutes, steps, seed, force, undo, apart, queue, as_
             raise click.UsageError("--undo brings the version before back; it takes nothing else but BOT.")
         _undo(bot, as_json, events)
         return
+    if apart and not references:
+        raise click.UsageError("--apart is about the REFERENCEs that you name.")
     from utils import environment
 
     started = environment.process_start()
@@ -71,9 +73,9 @@ def update(bot, references, minutes, steps, seed, force, undo, apart, queue, as_
 
 def _undo(bot: Path, as_json: bool, events: bool) -> None:
     with Screen(events):
-        from utils.update import undo_update
+        from utils.bot import swap_with_before
 
-        story = undo_update(bot)
+        story = swap_with_before(bot)
     sentence = f"{story.voice} is back as of {story.date}, and what it was until now is kept in its place."
     if as_json:
         print_json({"bot": str(bot), "undone": True, "authors": story.authors, "held_out": story.held_out})

@@ -15,7 +15,7 @@ import ipywidgets as widgets
 import traitlets
 
 from utils import environment
-from utils.bot import BEFORE, PRIVATE, read_story
+from utils.bot import PRIVATE, is_version_before, read_story
 from utils.dashboard import worker
 from utils.dashboard.region import Progress, Region, Status, button, labelled, row
 from utils.dashboard.visitor import ASSETS, Visitor
@@ -91,8 +91,8 @@ class KeepRegion(Region):
         """The visitor's bots, the newest first."""
         found = []
         for path in (self._visitor.folder / "bots").glob("*/bot.json"):
-            if path.parent.name.endswith(BEFORE):
-                continue  # what a bot was before it was updated is no bot of its own
+            if is_version_before(path.parent):
+                continue
             try:
                 read_story(path.parent)
             except UserError:

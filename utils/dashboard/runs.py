@@ -67,7 +67,8 @@ class Run:
     @classmethod
     def start_update(cls, folder: Path, bot: Path, references: Sequence[str], minutes: float) -> "Run":
         """Start to look for new posts where the bot's came from, or in references, and to train it on them."""
-        return cls._launch(folder, ["update", str(bot), *references, "--minutes", str(minutes)], bot, minutes)
+        named = [*references, "--apart"] if references else []
+        return cls._launch(folder, ["update", str(bot), *named, "--minutes", str(minutes)], bot, minutes)
 
     @classmethod
     def _launch(cls, folder: Path, arguments: Sequence[str], bot: Path, minutes: float) -> "Run":
