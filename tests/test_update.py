@@ -258,6 +258,17 @@ def test_without_enough_new_posts_nothing_changes_and_nothing_is_loaded(
     assert not (home / f"bot{BEFORE}").exists()
 
 
+def test_new_posts_that_all_say_the_same_are_not_learned(home: Path) -> None:
+    known = [text for name in PARTS for text in read_posts(home / "bot", name)]
+    alike = [
+        f"The clock in the hall of the town strikes and it is now {number} o'clock, all is well" for number in range(60)
+    ]
+    write(home / "posts.jsonl", [*known, *alike])
+    report = update_bot(home / "bot", settings=QUICK)
+    assert not report.updated
+    assert "60 new posts are so much alike" in report.reason
+
+
 def strangers(count: int) -> list[str]:
     """Posts in a voice so different that learning it costs the old one dearly."""
     rng = random.Random(0)

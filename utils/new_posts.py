@@ -24,6 +24,9 @@ than a quarter of them each."""
 REPLAY = 1.0
 """Old training posts in the lesson for each new one, so that the old ones are not forgotten."""
 
+Item = tuple[int, str]
+"""The number of an author, and the text of a post."""
+
 
 @dataclass(frozen=True)
 class Lesson:
@@ -31,16 +34,18 @@ class Lesson:
 
     dataset: what to learn from, and validation posts, as many old as new ones where there are as many.
     held_out_before, held_out_since: the held-out posts that the bot had, and those of the new posts.
+    new_training: how many of the posts to learn from are new.
     parts: the bot's posts afterwards: "training", "validation", "held_out" and, in none of these, "left_out".
     """
 
     dataset: PostDataset
     held_out_before: list[str]
     held_out_since: list[str]
+    new_training: int
     parts: dict[str, list[str]]
 
 
-def unknown(timelines: Sequence[CleanTimeline], parts: Mapping[str, Sequence[str]]) -> list[tuple[int, str]]:
+def unknown(timelines: Sequence[CleanTimeline], parts: Mapping[str, Sequence[str]]) -> list[Item]:
     """The posts that are in none of the parts, oldest first, each with the number of its author."""
     known = {fold(text) for part in parts.values() for text in part}
     return [
@@ -51,7 +56,7 @@ def unknown(timelines: Sequence[CleanTimeline], parts: Mapping[str, Sequence[str
     ]
 
 
-def really_new(found: Sequence[tuple[int, str]], parts: Mapping[str, Sequence[str]]) -> list[tuple[int, str]]:
+def really_new(found: Sequence[Item], parts: Mapping[str, Sequence[str]]) -> list[Item]:
     """Those that do not nearly repeat a post that the bot has learned from or was tested on."""
     known = [text for name in ("training", "validation", "held_out") for text in parts[name]]
     repeated = near_duplicates([text for _, text in found], known)
@@ -72,55 +77,63 @@ def plan(
     left out; what nearly repeats an old training post may be learned from once more.
     """
     rng = random.Random(seed)
-    found = unknown(timelines, parts)
-    held_out_since = _newest(really_new(found, parts), rng)
-    held_out_before = in_order(rng, list(parts["held_out"]), MAXIMUM_HELD_OUT * len(timelines) - len(held_out_since))
-    chosen = {text for _, text in held_out_since}
-    rest = [item for item in found if item[1] not in chosen]
-    repeated = near_duplicates([text for _, text in rest], [*parts["held_out"], *chosen])
-    usable = [item for index, item in enumerate(rest) if index not in repeated]
-    validating = set(rng.sample(range(len(usable)), min(_share(len(usable)), MAXIMUM_VALIDATION)))
-    validation = [item for index, item in enumerate(usable) if index in validating]
-    training = [item for index, item in enumerate(usable) if index not in validating]
-
-    writers = {fold(post.text): number for number, timeline in enumerate(timelines) for post in timeline.posts}
-
-    def old(part: str, most: int) -> list[tuple[int, str]]:
-        return [(writers.get(fold(text), 0), text) for text in in_order(rng, list(parts[part]), most)]
-
-    compared = old("validation", len(validation))
-    replayed = old("training", round(replay * len(training)))
-
-    def examples(items: list[tuple[int, str]], limit: int | None = None) -> tuple[Example, ...]:
-        return tuple(Example(text, author, tuple(encode(text)[:limit])) for author, text in items)
-
-    def texts(items: Sequence[tuple[int, str]]) -> list[str]:
-        return [text for _, text in items]
-
+    new = _split(unknown(timelines, parts), parts, rng)
+    room = MAXIMUM_HELD_OUT * len(timelines) - len(new["held_out"])
+    held_out_before = in_order(rng, list(parts["held_out"]), room)
     kept = set(held_out_before)
     surplus = [text for text in parts["held_out"] if text not in kept]
-    left_out = [*(rest[index][1] for index in sorted(repeated)), *surplus]
+    writers = {fold(post.text): number for number, timeline in enumerate(timelines) for post in timeline.posts}
+
+    def old(part: str, most: int) -> list[Item]:
+        return [(writers.get(fold(text), 0), text) for text in in_order(rng, list(parts[part]), most)]
+
+    def examples(items: Sequence[Item], limit: int | None = None) -> tuple[Example, ...]:
+        return tuple(Example(text, author, tuple(encode(text)[:limit])) for author, text in items)
+
+    compared, replayed = (
+        old("validation", len(new["validation"])),
+        old("training", round(replay * len(new["training"]))),
+    )
+    came = {name: [text for _, text in items] for name, items in new.items()}
     return Lesson(
         dataset=PostDataset(
             authors=tuple(timeline.author for timeline in timelines),
-            training=examples([*replayed, *training], MAXIMUM_TOKENS),
-            validation=examples([*compared, *validation]),
-            held_out=examples([*((0, text) for text in held_out_before), *held_out_since]),
-            near_duplicates=len(repeated),
-            left_out=tuple(left_out),
+            training=examples([*replayed, *new["training"]], MAXIMUM_TOKENS),
+            validation=examples([*compared, *new["validation"]]),
+            held_out=examples([*((writers.get(fold(text), 0), text) for text in held_out_before), *new["held_out"]]),
+            near_duplicates=len(came["left_out"]),
+            left_out=(*came["left_out"], *surplus),
         ),
         held_out_before=held_out_before,
-        held_out_since=texts(held_out_since),
+        held_out_since=came["held_out"],
+        new_training=len(came["training"]),
         parts={
-            "training": [*parts["training"], *texts(training)],
-            "validation": [*parts["validation"], *texts(validation)],
-            "held_out": [*held_out_before, *texts(held_out_since)],
-            "left_out": [*parts["left_out"], *left_out],
+            "training": [*parts["training"], *came["training"]],
+            "validation": [*parts["validation"], *came["validation"]],
+            "held_out": [*held_out_before, *came["held_out"]],
+            "left_out": [*parts["left_out"], *came["left_out"], *surplus],
         },
     )
 
 
-def _newest(new: Sequence[tuple[int, str]], rng: random.Random) -> list[tuple[int, str]]:
+def _split(found: Sequence[Item], parts: Mapping[str, Sequence[str]], rng: random.Random) -> dict[str, list[Item]]:
+    """The new posts by part; left out is what nearly repeats a held-out post, old or new."""
+    held_out = _newest(really_new(found, parts), rng)
+    chosen = {text for _, text in held_out}
+    rest = [item for item in found if item[1] not in chosen]
+    repeated = near_duplicates([text for _, text in rest], [*parts["held_out"], *chosen])
+    usable = [item for index, item in enumerate(rest) if index not in repeated]
+    most = min(_share(len(usable)), MAXIMUM_VALIDATION, len(usable))
+    validating = set(rng.sample(range(len(usable)), most))
+    return {
+        "training": [item for index, item in enumerate(usable) if index not in validating],
+        "validation": [usable[index] for index in sorted(validating)],
+        "held_out": held_out,
+        "left_out": [rest[index] for index in sorted(repeated)],
+    }
+
+
+def _newest(new: Sequence[Item], rng: random.Random) -> list[Item]:
     """The newest tenth of each author's new posts, a handful at least, and half of what may be held out at most."""
     held_out = []
     for author in dict.fromkeys(author for author, _ in new):

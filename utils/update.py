@@ -30,7 +30,7 @@ from utils.comparison import Comparison
 from utils.environment import find_path
 from utils.errors import BadBot, BadReference, ModelUnavailable, OutOfMemory
 from utils.events import Event, OnEvent, ignore
-from utils.new_posts import MINIMUM_NEW_POSTS, REPLAY, Lesson, plan, really_new, unknown
+from utils.new_posts import HANDFUL, MINIMUM_NEW_POSTS, REPLAY, Lesson, plan, really_new, unknown
 from utils.pipeline import introduce, read
 from utils.report import Clock, UpdateReport, added_up
 from utils.settings import UPDATE_SETTINGS, TrainingSettings
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from utils.course import Training
     from utils.language_model import LanguageModel
     from utils.scoring import Score
+
+ALIKE = "The {new} new posts are so much alike that there is nothing to learn from them; the bot stays as it is."
 
 NAME_THEM = "Train it again, or name the posts: python -m utils update {bot} REFERENCE …"
 
@@ -89,8 +91,7 @@ def update_bot(
         seed=settings.seed,
     )
     if new < MINIMUM_NEW_POSTS:
-        on_event(Event("done", report.reason, 1.0))
-        return report
+        return _unchanged(report, on_event)
 
     on_event(Event("stage", f"{new:,} new posts. Loading the bot"))
     with environment.memory_errors_in_words("loading the bot"):
@@ -100,6 +101,8 @@ def update_bot(
     training.check_memory(bot.language_model, settings)
     lesson = plan(timelines, parts, bot.language_model.encode, settings.seed)
     clock.lap("load")
+    if lesson.new_training < HANDFUL:
+        return _unchanged(replace(report, reason=ALIKE.format(new=new), seconds=clock.seconds()), on_event)
     untrained = _score_untrained(story.model, lesson.held_out_since, clock, on_event)
     learned, comparison = _learn(bot.language_model, lesson, settings, clock, on_event, should_stop)
     device = bot.language_model.device
@@ -264,6 +267,11 @@ def _grown(parts: dict[str, list[str]], lesson: Lesson) -> dict[str, int]:
     """How many posts have come to each part."""
     came = {name: len(set(lesson.parts[name]) - set(parts[name])) for name in PARTS}
     return {**came, "left_out": lesson.dataset.near_duplicates}
+
+
+def _unchanged(report: UpdateReport, on_event: OnEvent) -> UpdateReport:
+    on_event(Event("done", report.reason, 1.0))
+    return report
 
 
 def _existing(folder: Path) -> str | None:
