@@ -31,7 +31,16 @@ def cli() -> None:
     """
 
 
-for command in (posts.fetch, posts.shelf, train.train, bots.tweet, bots.evaluate, update.update, bots.listen, bots.models):
+for command in (
+    posts.fetch,
+    posts.shelf,
+    train.train,
+    bots.tweet,
+    bots.evaluate,
+    update.update,
+    bots.listen,
+    bots.models,
+):
     cli.add_command(command)
 
 

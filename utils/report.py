@@ -51,7 +51,8 @@ class UpdateReport:
     updated: whether the bot has changed; reason: why, or why not, in a sentence.
     before: the folder with the version before, None where there is none.
     new_posts: how many were `found`, and how many of these went into each part.
-    posts: what the sources held this time; parts, held_out: of the bot as it is now.
+    posts, remarks: what the sources held this time, and what a reader should know of it, a sentence each.
+    parts, held_out: of the bot as it is now.
     comparison: for `old_posts` and `new_posts`, held out before this update and by it, their `posts` and
         `characters`, and the bits per character of the `bot_before` and the `bot_after`; empty where nothing
         was trained.
@@ -64,6 +65,7 @@ class UpdateReport:
     authors: list[str]
     model: str
     posts: dict[str, int]
+    remarks: list[str]
     new_posts: dict[str, int]
     parts: dict[str, int]
     held_out: dict[str, float]

@@ -84,6 +84,7 @@ def update_bot(
         authors=story.authors,
         model=story.model,
         posts=added_up([timeline.counts() for timeline in timelines]),
+        remarks=[remark for timeline in timelines for remark in timeline.remarks],
         new_posts={"found": new, **dict.fromkeys(PARTS, 0)},
         parts=story.parts,
         held_out=story.held_out,
