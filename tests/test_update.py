@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -146,11 +147,12 @@ def test_the_newest_new_posts_are_held_out_and_no_held_out_post_is_ever_learned_
     assert sorted(everything) == sorted([*old, twin, *new]), "each post is in one part, and none is lost"
 
 
-def test_old_posts_are_mixed_in_one_for_each_new_one() -> None:
+@pytest.mark.parametrize("replay", [0, 0.5, 2])
+def test_old_posts_are_mixed_in_so_many_for_each_new_one(replay: float) -> None:
     old, new = made_up(300), made_up(100, seed=1)
-    lesson = plan([author([*old, *new])], parts_of(old), encode, seed=0)
+    lesson = plan([author([*old, *new])], parts_of(old), encode, 0, replay)
     training = [example.text for example in lesson.dataset.training]
-    assert len(set(training) & set(old)) == len(set(training) & set(new)) == len(training) / 2
+    assert len(set(training) & set(old)) == pytest.approx(replay * len(set(training) & set(new)), abs=1)
     validation = [example.text for example in lesson.dataset.validation]
     assert len(set(validation) & set(old)) == len(set(validation) & set(new)) >= HANDFUL
 
@@ -171,12 +173,14 @@ def test_the_held_out_posts_stay_within_their_limit_and_leave_room_for_both() ->
     assert gone <= set(lesson.parts["left_out"]), "what has to go is not learned from later"
 
 
-def test_replayed_posts_are_their_authors_own() -> None:
+def test_old_posts_give_each_author_an_equal_say_whoever_has_the_new_ones() -> None:
     one, other = made_up(100), made_up(100, seed=1)
     new = made_up(30, seed=2)
     timelines = [author([*one, *new]), author(other, "@b")]
     lesson = plan(timelines, parts_of([*one, *other]), encode, seed=0)
     assert all(example.author == (example.text in other) for example in lesson.dataset.training)
+    says = Counter(example.author for example in lesson.dataset.training)
+    assert says[0] == says[1] >= 20
 
 
 # Was it worth it

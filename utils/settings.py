@@ -97,7 +97,13 @@ class TrainingSettings:
 
 
 UPDATE_SETTINGS = TrainingSettings(minutes=2.0, learning_rate=2e-4)
-"""How a bot goes on learning."""
+"""How a bot goes on learning.
+
+minutes: 60 steps of 512 tokens, or 28,000 tokens, take about three on two cores; a week of posts is read in less.
+learning_rate: half of what a new bot gets. From a bot of the older 70 % of `sample:keeperfinch`, 30 steps on its
+other posts and as many old ones, held-out bits per character, old and new: 1.544 and 1.599 before; 1.537 and 1.588
+at 1e-4, 1.538 and 1.583 at 2e-4, 1.543 and 1.578 at 4e-4, which gains as much all in all and keeps less.
+"""
 
 
 @dataclass(frozen=True)
