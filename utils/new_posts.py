@@ -34,7 +34,7 @@ Bits per character on held-out posts, old and new, after 30 steps at a peak rate
     0                            1.529  1.565    1.615  1.660
     0.25                         1.526  1.570
     0.5                          1.530  1.572    1.572  1.677
-    1                            1.538  1.583    XXXXX  XXXXX
+    1                            1.538  1.583    1.561  1.711
     3                            no validation was better
 
 While the author stays the same, replay costs a little, since old posts teach less than new ones; when the
