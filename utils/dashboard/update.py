@@ -30,6 +30,10 @@ class UpdateRegion(Region):
         "A file that you uploaded stays as it was: read the newer one in part 1, and come back to “Learn from part 1”."
     )
 
+    UNKNOWN = (
+        "This bot does not know where its posts came from: read them in part 1 once, and press “Learn from part 1”."
+    )
+
     def __init__(
         self,
         visitor: Visitor,
@@ -68,6 +72,9 @@ class UpdateRegion(Region):
 
     def start(self, references: Sequence[str] = ()) -> None:
         """Start the child process and watch it."""
+        if not references and read_origin(self._bot) is None:
+            self.status.say(self.UNKNOWN, "warning")
+            return
         self._before()
         folder = self._visitor.folder / "updates" / time.strftime("%Y%m%d-%H%M%S")
         self.watch(Run.start_update(unused(folder), self._bot, references, UPDATE_SETTINGS.minutes))
