@@ -273,6 +273,16 @@ def test_new_posts_that_all_say_the_same_are_not_learned(home: Path) -> None:
     assert "60 new posts are so much alike" in report.reason
 
 
+def test_too_little_time_is_told_and_the_bot_is_no_worse_for_it(home: Path, texts: list[str]) -> None:
+    write(home / "posts.jsonl", texts)
+    done = run(home / "bot", "--minutes", 0.01, "--json")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert "Give it more minutes" in " ".join(report["warnings"])
+    for side in report["comparison"].values():
+        assert side["bot_after"] <= side["bot_before"] + 0.05
+
+
 def strangers(count: int) -> list[str]:
     """Posts in a voice so different that learning it costs the old one dearly."""
     rng = random.Random(0)

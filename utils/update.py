@@ -217,7 +217,7 @@ def _learn(
     with environment.memory_errors_in_words("training"):
         learned = training.fine_tune(language_model, lesson.dataset, settings, conditions)
     clock.lap("train")
-    after = measure_both("after the update")
+    after = measure_both("after the update") if learned.improved else before  # else the weights are the old ones
     clock.lap("evaluate")
     return learned, Comparison(*before, *after)
 

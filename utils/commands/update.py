@@ -65,8 +65,8 @@ def update(bot, references, minutes, steps, seed, force, undo, apart, queue, as_
         print_json(report.as_dict())
         return
     click.echo(report.reason)
-    if report.comparison and not report.updated:
-        click.echo("More new posts or other minutes may help; --force keeps a new version whatever it has lost.")
+    if not report.updated and any(side["bot_before"] != side["bot_after"] for side in report.comparison.values()):
+        click.echo("More new posts may help; --force keeps the new version whatever it has lost.")
     if report.updated:
         click.echo(f"The version before is in {report.before}; back to it: python -m utils update {bot} --undo")
 
