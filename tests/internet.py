@@ -30,13 +30,17 @@ class Request:
 
 @dataclass
 class Answer:
-    """What a host answers: a JSON value, or bytes as they are."""
+    """What a host answers: a JSON value, or bytes as they are.
+
+    cut_after: the connection breaks after so many bytes. seconds: before the answer. drip: after each byte.
+    """
 
     body: Any
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     cut_after: int | None = None
     seconds: float = 0.0
+    drip: float = 0.0
 
 
 class Internet:
@@ -111,6 +115,11 @@ class _Proxy(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
+        if answer.drip:
+            for place in range(len(content)):
+                self.wfile.write(content[place : place + 1])
+                time.sleep(answer.drip)
+            return
         self.wfile.write(content[: answer.cut_after])
         if answer.cut_after is not None:
             self.close_connection = True

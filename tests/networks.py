@@ -34,6 +34,7 @@ class Network:
     """What the three have in common: one account with posts, and faults for some of the requests.
 
     faults: a fault for the request with this number, from 1; it may answer in the network's place, or return None.
+    cut_first: reposts are taken out after a page was cut, so that it is short or empty, as networks do it.
     """
 
     HOST = ""
@@ -46,6 +47,7 @@ class Network:
         )
         self.posts = [Written(number, text) for number, text in enumerate(texts, 1)]
         self.faults: dict[int, Fault] = {}
+        self.cut_first = False
         self.asked: list[Request] = []
         internet.hosts[self.HOST] = self._answer
 
@@ -99,10 +101,10 @@ class FakeX(Network):
         if not 5 <= size <= 100:
             return Answer({"errors": [{"message": "max_results must be between 5 and 100"}]}, 400)
         known = self.newest_first(int(query.get("since_id", 0)), int(query.get("until_id", 0)) or None)[: self.MOST]
-        if "retweets" in query.get("exclude", ""):
+        if "retweets" in query.get("exclude", "") and not self.cut_first:
             known = [post for post in known if not post.reposted]
         start = int(token.removeprefix("page-")) if token else 0
-        posts = known[start : start + size]
+        posts = [post for post in known[start : start + size] if not (self.cut_first and post.reposted)]
         meta: dict = {"result_count": len(posts)}
         if posts:
             meta |= {"newest_id": str(posts[0].number), "oldest_id": str(posts[-1].number)}
@@ -163,7 +165,8 @@ class FakeMastodon(Network):
 
     def __init__(self, internet: Internet, texts: list[str] | int = 0) -> None:
         super().__init__(internet, texts)
-        self.terms = "<p>Be kind.</p>"
+        self.terms: str | None = "<p>Be kind.</p>"
+        self.most_a_page, self.links = 40, True
         self.account: dict = {"id": self.USER, "username": "quiet", "acct": "quiet", "display_name": "A Quiet Life",
                               "url": "https://fosstodon.org/@quiet", "avatar": "https://fosstodon.org/a.png",
                               "followers_count": 7, "statuses_count": len(self.posts)}  # fmt: skip
@@ -178,14 +181,16 @@ class FakeMastodon(Network):
             return Answer({"error": "Record not found"}, 404)
         query = request.query
         known = self.newest_first(int(query.get("since_id", 0)), int(query.get("max_id", 0)) or None)
-        if query.get("exclude_reblogs") in ("1", "true", "True"):
+        without_reposts = query.get("exclude_reblogs") in ("1", "true", "True")
+        if without_reposts and not self.cut_first:
             known = [post for post in known if not post.reposted]
-        limit = min(int(query.get("limit", 20)), 40)
+        limit = min(int(query.get("limit", 20)), self.most_a_page)
         posts = known[:limit]
         headers = {}
-        if len(posts) == limit:
+        if len(posts) == limit and self.links:
             link = f"https://{self.HOST}{request.path}?limit={limit}&max_id={posts[-1].number}"
             headers["Link"] = f'<{link}>; rel="next"'
+        posts = [post for post in posts if not (without_reposts and post.reposted)]
         return Answer([self._status(post) for post in posts], headers=headers)
 
     def _status(self, post: Written) -> dict:

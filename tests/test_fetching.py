@@ -1,6 +1,7 @@
 """Posts by handle: real client libraries, networks on loopback, and the shelf between them."""
 
 import gc
+import ipaddress
 import json
 import logging
 import re
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -20,9 +22,9 @@ import pytest
 from internet import Answer, Internet, Request
 from networks import BEARER, FakeBluesky, FakeMastodon, FakeX, Network
 
-from utils.errors import BadReference, NetworkFailed, UserError
+from utils.errors import BadFile, BadReference, NetworkFailed, UserError
 from utils.events import Event, ignore
-from utils.timelines import Fetching, Timeline, load, network, shelf
+from utils.timelines import Fetching, Timeline, load, network, shelf, x_api
 from utils.timelines.fetching import fetch as fetch_account
 from utils.timelines.handles import MASTODON, Handle, parse
 
@@ -117,7 +119,7 @@ class TestEveryNetwork:
         there.faults = {number: broken for number in range(7, 99)}
         with pytest.raises(NetworkFailed, match=r"The connection to .* broke") as caught:
             fetch(kind)
-        kept = int(re.search(r"The (\d+) posts so far are kept; fetch again to go on", str(caught.value))[1])
+        kept = int(re.search(r"The (\d+) posts so far are kept; the next fetch goes on", str(caught.value))[1])
         there.faults = {}
         before = len(there.asked)
         there.write("Something new in a quiet life")
@@ -153,6 +155,137 @@ class TestEveryNetwork:
         there.faults = {}
         assert len(fetch(kind, replace(ASK, refresh=True)).posts) == 200
         assert len(load(HANDLES[kind]).posts) == 200
+
+    def test_a_limit_that_grows_leaves_no_gap(self, kind: type[Network], internet: Internet) -> None:
+        there = kind(internet, 300)
+        fetch(kind)
+        for number in range(200):
+            there.write(f"New post number {number}")
+        fetch(kind, replace(ASK, limit=20))
+        assert texts(fetch(kind, replace(ASK, limit=60))) == [post.text for post in there.posts[-60:]]
+
+    def test_a_refresh_that_brings_less_leaves_what_was_there(self, kind: type[Network], internet: Internet) -> None:
+        there = kind(internet, 300)
+        fetch(kind)
+        assert len(fetch(kind, replace(ASK, refresh=True, limit=5)).posts) == 5
+        assert len(load(HANDLES[kind]).posts) == 300
+        there.posts = []
+        with pytest.raises(BadReference):
+            fetch(kind, replace(ASK, refresh=True))
+        assert len(load(HANDLES[kind]).posts) == 300
+
+    def test_posts_of_one_moment_come_in_the_order_in_which_they_were_written(
+        self, kind: type[Network], internet: Internet
+    ) -> None:
+        there = kind(internet, 150)
+        for post in there.posts:
+            post.more = dict.fromkeys(("createdAt", "created_at"), "2026-03-01T12:00:00.000Z")
+        newest = fetch(kind, replace(ASK, limit=10)).posts
+        assert [post.text for post in newest] == [post.text for post in there.posts[-10:]]
+
+    def test_one_damaged_line_costs_one_post(self, kind: type[Network], internet: Internet) -> None:
+        there = kind(internet, 300)
+        fetch(kind)
+        path = shelf.path_of(parse(HANDLES[kind]))
+        lines = path.read_bytes().splitlines(keepends=True)
+        lines[20] = lines[20][:30] + b"\n"
+        path.write_bytes(b"".join(lines))
+        asked = len(there.asked)
+        assert len(load(HANDLES[kind]).posts) == 299
+        assert len(fetch(kind).posts) in (299, 300) and len(there.asked) == asked + 1  # it may come up again
+
+    def test_a_shelf_with_any_byte_changed_is_a_shelf_or_a_sentence(
+        self, kind: type[Network], internet: Internet
+    ) -> None:
+        kind(internet, 3)
+        fetch(kind)
+        path = shelf.path_of(parse(HANDLES[kind]))
+        whole = path.read_bytes()
+        for place in range(0, len(whole), 3):
+            path.write_bytes(whole[:place] + b"7" + whole[place + 1 :])
+            shelf.everything()
+            with suppress(UserError):
+                fetch(kind)
+
+    def test_a_shelf_is_not_cleared_under_a_fetch(self, kind: type[Network], internet: Internet) -> None:
+        kind(internet, 300)
+        refused: list[str] = []
+
+        def clear(event: Event) -> None:
+            if event.data.get("pages") == 1:
+                with pytest.raises(BadFile) as caught:
+                    shelf.clear(shelf.Shelf(shelf.path_of(parse(HANDLES[kind]))))
+                refused.append(str(caught.value))
+
+        assert len(fetch(kind, on_event=clear).posts) == 300
+        assert "is being fetched by another program" in refused[0]
+
+    def test_a_network_that_goes_round_in_circles_is_left(self, kind: type[Network], internet: Internet) -> None:
+        there = kind(internet, 300)
+        first: list[Answer] = []
+
+        def again(request: Request) -> Answer:
+            first.append(first[0] if first else there.answer(request))
+            return replace(first[0])
+
+        there.faults = dict.fromkeys(range(3, 999), again)
+        with pytest.raises(NetworkFailed, match="the same posts of .* again and again"):
+            fetch(kind)
+        assert len(there.asked) < 12
+
+    @pytest.mark.parametrize(("status", "seconds"), [(503, "1"), (503, "99999999"), (429, "0")])
+    def test_a_network_that_always_asks_to_wait_is_left(
+        self, status: int, seconds: str, kind: type[Network], internet: Internet, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(network, "LONGEST_WAIT", 1)
+        monkeypatch.setattr(network, "MOST_WAITS", 2)
+        there = kind(internet, 3)
+        there.faults = {number: always(Answer({}, status, {"Retry-After": seconds})) for number in range(1, 99)}
+        with pytest.raises(NetworkFailed):
+            fetch(kind)
+        assert len(there.asked) == 3
+
+    def test_a_body_that_comes_drop_by_drop_is_not_waited_for(
+        self, kind: type[Network], internet: Internet, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(network, "SECONDS_IN_ALL", 0.3)
+        there = kind(internet, 3)
+        there.faults = {number: always(Answer(b" " * 100, drip=0.05)) for number in range(1, 99)}
+        started = time.monotonic()
+        with pytest.raises(NetworkFailed, match="too slow to answer"):
+            fetch(kind)
+        assert time.monotonic() - started < 8
+
+    @pytest.mark.parametrize(
+        "odd", [None, 5, -1, "words", "\ud800", True, [], [5], {}, {"text": 5}, 1e400, "x" * 10_000]
+    )
+    def test_whatever_a_field_holds_one_gets_posts_or_a_sentence(
+        self, odd: object, kind: type[Network], internet: Internet
+    ) -> None:
+        there = kind(internet, 2)
+        about = {FakeX: "user", FakeBluesky: "profile", FakeMastodon: "account"}[kind]
+        fields = ["id", "text", "created_at", "referenced_tweets", "note_tweet", "createdAt", "facets", "labels",
+                  "content", "visibility", "spoiler_text", "in_reply_to_account_id", "in_reply_to_user_id",
+                  "reblog"]  # fmt: skip
+        for field in fields:
+            there.posts[0].more = {field: odd}
+            with suppress(UserError):
+                fetch(kind, replace(ASK, refresh=True))
+        there.posts[0].more = {}
+        for field in list(getattr(there, about)):
+            setattr(there, about, getattr(there, about) | {field: odd})
+            with suppress(UserError):
+                fetch(kind, replace(ASK, refresh=True))
+            shelf.path_of(parse(HANDLES[kind])).unlink(missing_ok=True)
+
+    def test_the_account_is_looked_up_again_after_a_day(self, kind: type[Network], internet: Internet) -> None:
+        there = kind(internet, 30)
+        fetch(kind)
+        a_day_old(HANDLES[kind])
+        asked = len(there.asked)
+        there.write("Something new in a quiet life")
+        assert len(fetch(kind).posts) == 31
+        assert len(there.asked) > asked + 1
 
     def test_replies_to_others_and_reposts_are_counted_and_left_out(
         self, kind: type[Network], internet: Internet
@@ -257,8 +390,9 @@ def a_day_old(handle: str) -> None:
     path = shelf.path_of(parse(handle))
     lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
     for line in lines:
-        if "page" in line:
-            line["page"]["at"] -= 86_400
+        for stamped in (line, line.get("page", {})):
+            if "at" in stamped:
+                stamped["at"] -= 90_000
     path.write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
 
 
@@ -312,7 +446,9 @@ class TestX:
         self, fetching: Fetching, internet: Internet
     ) -> None:
         there = FakeX(internet, 3)
-        with pytest.raises(NetworkFailed, match=r"up to about \$16\.01 \(3,200 posts\).*III\.A.*--accept-x-terms"):
+        with pytest.raises(
+            NetworkFailed, match=r"up to about \$16\.01 \(3,200 posts, replies.*III\.A.*--accept-x-terms"
+        ):
             fetch(FakeX, fetching)
         assert there.asked == []
 
@@ -344,7 +480,36 @@ class TestX:
         there = FakeX(internet, 300)
         said_after: list[tuple[str, int]] = []
         fetch(FakeX, replace(ASK, limit=200), lambda event: said_after.append((event.sentence, len(there.asked))))
-        assert ("Fetching @quietlife costs up to about $1.01 (200 posts) at X's list price", 0) in said_after
+        assert (f"Fetching @quietlife costs up to about {x_api.price(200)} at X's list price", 0) in said_after
+
+    def test_a_page_of_nothing_but_reposts_is_not_the_last(self, internet: Internet) -> None:
+        there = FakeX(internet, 120)
+        for number in range(230):
+            there.write(f"RT @other: {number}", reposted=True)
+        there.write("Something new in a quiet life")
+        there.cut_first = True
+        assert len(fetch(FakeX).posts) == 121
+
+    def test_no_more_is_read_than_the_price_was_told_for(self, internet: Internet) -> None:
+        there = FakeX(internet, 0)
+        for number in range(300):
+            there.write(f"@somebody reply {number}", answers="99")
+        for limit, read in ((1, 5), (10, 10), (150, 200)):
+            said: list[str] = []
+            asked = len(there.asked)
+            with suppress(BadReference):
+                fetch(FakeX, replace(ASK, limit=limit), lambda event, said=said: said.append(event.sentence))
+            pages = [request for request in there.asked[asked:] if request.path.endswith("/tweets")]
+            assert sum(int(request.query["max_results"]) for request in pages) == read
+            assert any(x_api.price(read) in sentence for sentence in said)
+            shelf.path_of(parse("@quietlife")).unlink()
+
+    @pytest.mark.parametrize("token", ["two words", "line\nbreak", "curly’quote", "tab\t"])
+    def test_what_cannot_be_a_key_is_not_sent(self, token: str, internet: Internet) -> None:
+        there = FakeX(internet, 3)
+        with pytest.raises(NetworkFailed, match="letters that no key has"):
+            fetch(FakeX, replace(ASK, x_token=token))
+        assert there.asked == []
 
     def test_long_posts_come_whole_and_quotes_stay(self, internet: Internet) -> None:
         there = FakeX(internet, 0)
@@ -394,6 +559,14 @@ class TestBluesky:
     def test_an_account_can_be_named_by_its_did(self, internet: Internet) -> None:
         there = FakeBluesky(internet, 3)
         assert load(there.DID, ignore, ASK).author == "@quiet.bsky.social"
+
+    def test_who_asks_later_to_be_seen_by_members_alone_is_taken_at_their_word(self, internet: Internet) -> None:
+        there = FakeBluesky(internet, 3)
+        fetch(FakeBluesky)
+        there.profile["labels"] = [{"val": "!no-unauthenticated"}]
+        a_day_old(HANDLES[FakeBluesky])
+        with pytest.raises(BadReference, match="only people who are logged in"):
+            fetch(FakeBluesky)
 
     def test_links_come_whole_and_labelled_posts_not_at_all(self, internet: Internet) -> None:
         there = FakeBluesky(internet, 0)
@@ -471,6 +644,56 @@ class TestMastodon:
     def test_a_server_that_is_not_there_is_a_sentence(self, internet: Internet) -> None:
         with pytest.raises(NetworkFailed, match="nowhere.example"):
             load("@quiet@nowhere.example", ignore, ASK)
+
+    def test_a_server_that_gives_less_than_it_was_asked_for_is_read_to_the_end(self, internet: Internet) -> None:
+        there = FakeMastodon(internet, 130)
+        there.most_a_page, there.links = 20, False
+        assert len(fetch(FakeMastodon).posts) == 130
+
+    def test_a_page_of_nothing_but_reposts_is_not_the_last(self, internet: Internet) -> None:
+        there = FakeMastodon(internet, 50)
+        for number in range(100):
+            there.write(f"Words of somebody else {number}", reposted=True)
+        there.write("Something new in a quiet life")
+        there.cut_first = True
+        assert len(fetch(FakeMastodon).posts) == 51
+
+    def test_deep_markup_takes_no_long_time(self, internet: Internet) -> None:
+        there = FakeMastodon(internet, 3)
+        there.terms = "<div>" * 500_000
+        there.write("", more={"content": "<div>" * 20_000})
+        started = time.monotonic()
+        timeline = fetch(FakeMastodon)
+        assert timeline.left_out == {"unreadable": 1} and time.monotonic() - started < 3
+
+    @pytest.mark.parametrize(
+        "place", ["http://fosstodon.org/", "https://[::1", "https://www.fosstodon.org/", "file:///"]
+    )
+    def test_a_redirect_brings_nothing_to_another_host_that_was_meant_for_neither(
+        self, place: str, internet: Internet, own_home: Path
+    ) -> None:
+        (own_home / ".netrc").write_text("machine www.fosstodon.org login me password secret\n")
+        (own_home / ".netrc").chmod(0o600)
+        there = FakeMastodon(internet, 3)
+        internet.hosts["www.fosstodon.org"] = always(Answer({}, 404))
+        there.faults = {1: always(Answer(b"", 302, {"Location": place}))}
+        with pytest.raises(UserError):
+            fetch(FakeMastodon)
+        assert all("Authorization" not in request.headers for request in internet.requests)
+
+    @pytest.mark.parametrize(
+        ("address", "is_open"),
+        [
+            ("93.184.215.14", True), ("2606:2800:21f:cb07:6820:80da:af6b:8b2c", True), ("64:ff9b::5db8:d70e", True),
+            ("127.0.0.1", False), ("10.1.2.3", False), ("169.254.169.254", False), ("224.0.0.1", False), ("::1", False),
+            ("::ffff:127.0.0.1", False), ("64:ff9b::7f00:1", False), ("2002:7f00:1::", False), ("fec0::1", False),
+            ("::127.0.0.1", False), ("ff02::1", False), ("fd00::1", False),
+        ],
+    )  # fmt: skip
+    def test_addresses_of_the_internet_are_told_from_those_of_a_network_of_ones_own(
+        self, address: str, is_open: bool
+    ) -> None:
+        assert network.is_global(ipaddress.ip_address(address)) == is_open
 
     def test_a_page_that_others_use_reaches_no_server_of_the_machines_own_network(
         self, internet: Internet, monkeypatch: pytest.MonkeyPatch
@@ -563,7 +786,7 @@ class TestCommandLine:
         assert self.run("shelf").stdout.startswith("The shelf is empty")
         nothing = self.run("shelf", "@quiet.bsky.social")
         assert (nothing.returncode, nothing.stdout) == (1, "")
-        assert nothing.stderr == "There is nothing on the shelf of quiet.bsky.social.\n"
+        assert nothing.stderr == "There is nothing of @quiet.bsky.social on the shelf.\n"
 
     def test_x_is_not_asked_without_the_word_that_its_price_and_terms_are_known(
         self, internet: Internet, monkeypatch: pytest.MonkeyPatch

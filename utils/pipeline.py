@@ -22,6 +22,7 @@ from utils.post_length import marked
 from utils.report import Clock, Report, added_up
 from utils.settings import MAXIMUM_AUTHORS, CleaningSettings, TrainingSettings, WritingSettings
 from utils.timelines import Fetching, authors, load_together
+from utils.timelines.handles import parse
 
 SECONDS_A_DRAFT, SHARE_FOR_DRAFTS = 4.0, 0.1
 """A draft during training takes no longer than this, and all six no more than this share of the minutes."""
@@ -41,7 +42,7 @@ def read(
 
     Files and folders given at once are one author's, unless they are to be kept `apart`.
     """
-    if len({str(reference).strip() for reference in references}) < len(references):
+    if len({_same(reference) for reference in references}) < len(references):
         raise BadSetting("The same posts were given twice; name each author and each file once.")
     groups = authors(references, apart)
     if not 1 <= len(groups) <= MAXIMUM_AUTHORS:
@@ -55,6 +56,13 @@ def introduce(timelines: Sequence[CleanTimeline], on_event: OnEvent) -> None:
         on_event(Event("stage", f"{timeline.author}: {timeline.summary()}", data={"posts": timeline.counts()}))
         for remark in timeline.remarks:
             on_event(Event("stage", remark))
+
+
+def _same(reference: str | Path) -> str:
+    """What two references have in common that mean the same posts: an account may be named by its link, too."""
+    text = str(reference).strip()
+    handle = None if environment.find_path(text) else parse(text)
+    return f"{handle.network} {handle}".lower() if handle else text
 
 
 def default_folder(timelines: Sequence[CleanTimeline]) -> Path:

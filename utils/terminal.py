@@ -7,6 +7,7 @@ where there is no terminal, or JSON Lines for programs. Knows nothing about what
 import gc
 import json
 import os
+import re
 import shutil
 import signal
 import sys
@@ -41,7 +42,7 @@ class Screen:
     def __init__(self, events: bool) -> None:
         self._events = events
         self._bar = None
-        self._last_line, self._last_time = "", 0.0
+        self._last_sentence, self._last_line, self._last_time = "", "", 0.0
 
     def __enter__(self) -> "Screen":
         if not self._events and sys.stderr and sys.stderr.isatty():
@@ -116,10 +117,11 @@ class Screen:
 
     def _is_news(self, event: Event) -> bool:
         """Whether a line is worth printing: another sentence, and not the same step's again at once."""
-        now = time.monotonic()
-        if event.sentence == self._last_line or event.kind == "loss" and now - self._last_time < LINES_APART:
+        now, line = time.monotonic(), re.sub(r"\d[\d.,]*", "0", event.sentence)
+        is_same_step = line == self._last_line and event.kind in ("stage", "loss")
+        if event.sentence == self._last_sentence or is_same_step and now - self._last_time < LINES_APART:
             return False
-        self._last_line, self._last_time = event.sentence, now
+        self._last_sentence, self._last_line, self._last_time = event.sentence, line, now
         return True
 
 

@@ -40,9 +40,11 @@ def fetch(references, out, limit, refresh, accept_x_terms, apart, as_json, event
     Ctrl-C ends the fetching and keeps what has come. With --out the posts are written to a file, as they are, that
     every other command reads.
     """
+    if refresh and limit:
+        raise click.UsageError("--refresh fetches everything again; it takes no --limit.")
     from utils.cleaning import check_enough, clean
     from utils.timelines import Fetching, authors, load_together
-    from utils.timelines.json_lines import write_json_lines
+    from utils.timelines.json_lines import checked_path, write_json_lines
 
     with Screen(events) as screen, Interrupt(screen) as interrupt:
 
@@ -51,6 +53,8 @@ def fetch(references, out, limit, refresh, accept_x_terms, apart, as_json, event
             screen.tell(event)
 
         fetching = Fetching(True, refresh, limit, accept_x_terms, should_stop=interrupt.is_set)
+        if out:
+            checked_path(out)  # before anything is fetched, or paid
         screen.tell(Event("stage", "Reading the posts"))
         started = time.monotonic()
         groups = authors(references, apart)
@@ -102,12 +106,11 @@ def shelf(handles: tuple[str, ...], clear: bool, as_json: bool) -> None:
     from utils.timelines.handles import parse
 
     with Screen(events=False):
-        wanted = {kept.path_of(_known(parse(handle), handle)) for handle in handles}
+        wanted = {kept.path_of(_known(parse(handle), handle)): handle for handle in handles}
         shelves = [one for one in kept.everything() if not wanted or one.path in wanted]
-        if missing := wanted - {one.path for one in shelves}:
-            raise BadReference(
-                f"There is nothing on the shelf of {' and '.join(sorted(path.stem for path in missing))}."
-            )
+        if missing := wanted.keys() - {one.path for one in shelves}:
+            names = " and ".join(wanted[path] for path in missing)
+            raise BadReference(f"There is nothing of {names} on the shelf.")
         found = [
             {
                 "handle": one.account.handle,

@@ -290,13 +290,12 @@ def _why_not(text: str) -> str:
         return f"Posts on {network} cannot be read here. Read are handles of {HANDLES}, and {WHAT_IS_READ}."
     if re.match(r"[@＠]|https?://|at://|did:", text):
         return f"{text} is no handle and no link to a profile. Expected one like {HANDLES}; or {samples.choices()}."
+    if "/" not in text and parse(f"@{text}") and not text.lower().endswith(PLAIN_FILES):
+        on = parse(f"@{text}").network
+        close = difflib.get_close_matches(text.lower(), samples.NAMES, n=1)
+        hint = f"Did you mean sample:{close[0]}?" if close else f"Did you mean @{text}, on {on}?"
+        return f"'{text}' is neither a file nor an author that is known here. {hint}"
     if Path(text).suffix or "/" in text or "\\" in text:
         return f"There is no file {text}. Expected {WHAT_IS_READ}, or {samples.choices()}."
-    close = difflib.get_close_matches(text.lower(), samples.NAMES, n=1)
-    if close:
-        hint = f"Did you mean sample:{close[0]}?"
-    elif parse(f"@{text}"):
-        hint = f"Did you mean @{text}, on X? Expected a handle, {WHAT_IS_READ}, or {samples.choices()}."
-    else:
-        hint = f"Expected a handle, {WHAT_IS_READ}, or {samples.choices()}."
-    return f"'{text}' is neither a file nor an author that is known here. {hint}"
+    expected = f"Expected a handle, {WHAT_IS_READ}, or {samples.choices()}."
+    return f"'{text}' is neither a file nor an author that is known here. {expected}"

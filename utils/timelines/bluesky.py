@@ -62,8 +62,8 @@ class Bluesky:
                 limit=POSTS_A_PAGE, cursor=cursor,
             )  # fmt: skip
             feed = found.get("feed")
-            cursor = found.get("cursor") if feed else None
-            yield Page([item for entry in feed or () if (item := _item(entry, account))], cursor)
+            cursor = found.get("cursor") or None
+            yield Page([item for entry in feed or () if (item := _item(entry, account))], cursor and str(cursor))
             if cursor is None:
                 return
 

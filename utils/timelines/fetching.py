@@ -4,7 +4,9 @@ In: a `Handle`. Out: the Timeline of that account. Knows nothing about any netwo
 `Source`, in a module of its own.
 """
 
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol
@@ -17,6 +19,9 @@ from utils.timelines import MAXIMUM_POSTS, Account, Fetching, Timeline
 from utils.timelines.handles import BLUESKY, MASTODON, Handle, X
 from utils.timelines.network import Stopped
 from utils.timelines.shelf import Page, Shelf, opened
+
+LOOKED_UP_SECONDS = 24 * 3600
+"""After a day the account itself is asked for again: it may have been renamed, closed, or closed to programs."""
 
 FRESH_SECONDS = 3600
 """What was fetched within the hour is not asked for again by who wants to train, not to fetch."""
@@ -44,6 +49,8 @@ def fetch(handle: Handle, fetching: Fetching, on_event: OnEvent) -> Timeline:
         if fetching.should_stop():
             raise BadReference(f"Another program is fetching {handle}; nothing was fetched by this one.")
 
+    if fetching.refresh and fetching.limit:  # half a new shelf would not be worth a whole old one
+        return fetch(handle, replace(fetching, limit=None), on_event).newest(fetching.limit)
     with opened(handle, fetching.refresh, waiting) as shelf:
         remarks = _fill(shelf, handle, fetching, on_event)
         if not shelf.posts:
@@ -55,52 +62,77 @@ def fetch(handle: Handle, fetching: Fetching, on_event: OnEvent) -> Timeline:
 
 def _fill(shelf: Shelf, handle: Handle, fetching: Fetching, on_event: OnEvent) -> list[str]:
     """Fetch what is missing; gives what is to be said about it."""
+    again = "the next fetch with --refresh" if fetching.refresh else "the next fetch"
     if shelf.account and not fetching.newest and shelf.age() < FRESH_SECONDS:
-        return [] if shelf.is_whole else [f"Not all posts of {handle} have been fetched; a fetch goes on from there."]
+        return [] if shelf.is_whole else [f"Not all posts of {handle} have been fetched; {again} goes on from there."]
     if shelf.posts and handle.network == X and not (fetching.newest or fetching.accept_x_terms):
         date = datetime.fromtimestamp(shelf.asked_at, UTC)
         return [f"The posts of {handle} are those of {date:%Y-%m-%d}; fetching newer ones from X costs money."]
     before = shelf.posts
     try:
-        try:
-            _ask(shelf, _source(handle, fetching, on_event), handle, fetching, on_event)
-        except requests.RequestException as error:
-            raise NetworkFailed(f"{handle.network} cannot be reached as it should ({type(error).__name__}).") from None
+        _ask(shelf, _source(handle, fetching, on_event), handle, fetching, on_event)
     except Stopped:
         if not shelf.posts:
             raise BadReference(f"Stopped before the first post of {handle} had come.") from None
-        return [f"Stopped after {shelf.posts:,} posts; the next fetch goes on from there."]
+        return [f"Stopped after {shelf.posts:,} posts; {again} goes on from there."]
     except NetworkFailed as error:
         if shelf.posts and not fetching.newest:
             return [f"{error} These are the posts that were fetched before."]
         if shelf.posts > before:
-            raise NetworkFailed(f"{error} The {shelf.posts:,} posts so far are kept; fetch again to go on.") from None
+            kept = f"The {shelf.posts:,} posts so far are kept; {again} goes on from there."
+            raise NetworkFailed(f"{error} {kept}") from None
         raise
     shelf.settle()
     return []
 
 
 def _ask(shelf: Shelf, source: Source, handle: Handle, fetching: Fetching, on_event: OnEvent) -> None:
-    if shelf.account is None:
+    if shelf.account is None or time.time() - shelf.looked_up_at > LOOKED_UP_SECONDS:
         on_event(Event("stage", f"Looking for {handle} on {handle.network}"))
-        shelf.begin(source.look_up())
-        if shelf.account.notice:
-            on_event(Event("warning", shelf.account.notice))
+        with _in_words(handle):
+            account = source.look_up()
+        if shelf.account and shelf.account.id != account.id:
+            raise NetworkFailed(
+                f"{handle} is another account now. Clear the shelf of it first: utils shelf {handle} --clear"
+            )
+        shelf.begin(account)
+    if shelf.account.notice:
+        on_event(Event("warning", shelf.account.notice))
     limit = min(fetching.limit or MAXIMUM_POSTS, MAXIMUM_POSTS)
     asked = 0
     for stretch in shelf.to_do():
-        on_top = asked == 0
-        if not on_top and shelf.posts >= limit:
+        if asked and shelf.posts_down_to(stretch) >= limit:
             return
-        new = 0
-        for page in source.pages(shelf.account, shelf.since(stretch), stretch.cursor):
+        cursors, known_pages = {stretch.cursor}, 0
+        pages = source.pages(shelf.account, shelf.since(stretch), stretch.cursor)
+        while page := _next(pages, handle):
             asked += 1
-            new += shelf.add(stretch, page)
+            known_pages = 0 if shelf.add(stretch, page) or not page.items else known_pages + 1
             _tell(shelf, asked, limit, on_event)
-            if not stretch.is_open or (new if on_top else shelf.posts) >= limit:
+            if not stretch.is_open or shelf.posts_down_to(stretch) >= limit:
                 break
+            if page.cursor in cursors or known_pages > 1:
+                raise NetworkFailed(f"{handle.network} gives the same posts of {handle} again and again. Try later.")
+            cursors.add(page.cursor)
             if fetching.should_stop():
                 raise Stopped
+
+
+def _next(pages: Iterator[Page], handle: Handle) -> Page | None:
+    with _in_words(handle):
+        return next(pages, None)
+
+
+@contextmanager
+def _in_words(handle: Handle) -> Iterator[None]:
+    """Turn what goes wrong while an answer is taken apart into `NetworkFailed`: it was not what is documented."""
+    try:
+        yield
+    except (requests.RequestException, ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
+        raise NetworkFailed(
+            f"{handle.network} answers for {handle}, but not in the way that is documented ({type(error).__name__}). "
+            "Check the name, or try again later."
+        ) from error
 
 
 def _tell(shelf: Shelf, pages: int, limit: int, on_event: OnEvent) -> None:

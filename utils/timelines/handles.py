@@ -5,6 +5,7 @@ can be read there; no network is asked.
 """
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -12,12 +13,11 @@ X, BLUESKY, MASTODON = "X", "Bluesky", "Mastodon"
 
 # Names of hosts alone: no addresses of numbers, no ports, nothing without a dot.
 _DOMAIN = r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?"
-_DID = r"did:(?:plc:[a-z2-7]{24}|web:[a-z0-9.-]+)"
-_ON_X = re.compile(r"@?(?P<name>[a-z0-9_]{1,15})", re.IGNORECASE)
-_ON_BLUESKY = re.compile(
-    rf"@(?P<name>{_DOMAIN})|(?P<bare>{_DOMAIN}\.bsky\.social|[a-z0-9-]+\.bsky\.social|{_DID})", re.I
-)
-_ON_MASTODON = re.compile(rf"@?(?P<name>[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?)@(?P<host>{_DOMAIN})", re.IGNORECASE)
+_DID = r"did:(?:plc:[a-z2-7]{24}|web:[a-z0-9.-]{1,200})"
+_AS_ASCII = re.IGNORECASE | re.ASCII  # else "ſ" would count as an "s"
+_ON_X = re.compile(r"@?(?P<name>[a-z0-9_]{1,15})", _AS_ASCII)
+_ON_BLUESKY = re.compile(rf"@(?P<name>{_DOMAIN})|(?P<bare>[a-z0-9-]+\.bsky\.social|{_DID})", _AS_ASCII)
+_ON_MASTODON = re.compile(rf"@?(?P<name>[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?)@(?P<host>{_DOMAIN})", _AS_ASCII)
 
 _X_HOSTS = ("x.com", "twitter.com")
 _X_PAGES = {"home", "explore", "search", "i", "intent", "share", "hashtag", "notifications", "messages", "settings",
@@ -60,7 +60,9 @@ class Handle:
 
 def parse(text: str) -> Handle | None:
     """The account that a handle or a link to a profile names; None where it names none."""
-    text = text.strip().replace("＠", "@")
+    text = _bare(text).replace("＠", "@")
+    if re.match(r"(?i)[a-z0-9.-]+\.[a-z]+/", text):
+        text = f"https://{text}"
     if re.match(r"(?i)https?://", text):
         return _from_link(text)
     if text.startswith("at://"):
@@ -72,8 +74,14 @@ def parse(text: str) -> Handle | None:
     return _bluesky(text)
 
 
+def _bare(text: str) -> str:
+    """The text without what clings to it when it is copied: blanks, marks of direction, a slash at the end."""
+    return "".join(sign for sign in text if unicodedata.category(sign) != "Cf").strip().rstrip("/")
+
+
 def other_network(text: str) -> str | None:
     """The name of a network that is not read here, where a link or a handle leads to it."""
+    text = _bare(text)
     link = re.match(r"(?i)https?://", text)
     try:
         host = (urlsplit(text).hostname or "") if link else text.rpartition("@")[2]

@@ -17,11 +17,7 @@ def write_json_lines(path: Path, timelines: Iterable[Timeline]) -> None:
 
     Each line says that its text is plain: `&lt;` in it is what the author wrote, not an escape.
     """
-    if path.suffix.lower() != ".jsonl":
-        raise BadFile(f"{path} is not named .jsonl, which is the form that posts are written in. Choose another --out.")
-    path = path.expanduser().resolve()
-    if path.exists() and not path.is_file():
-        raise BadFile(f"{path} is not a file. Choose another --out file.")
+    path = checked_path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as scratch:
@@ -31,6 +27,16 @@ def write_json_lines(path: Path, timelines: Iterable[Timeline]) -> None:
             whole.replace(path)
     except OSError as error:
         raise BadFile(f"{path} cannot be written: {error.strerror}. Choose another --out file.") from error
+
+
+def checked_path(path: Path) -> Path:
+    """The file that is meant. Raises `BadFile` where posts cannot be written there, as far as one can know before."""
+    if path.suffix.lower() != ".jsonl":
+        raise BadFile(f"{path} is not named .jsonl, which is the form that posts are written in. Choose another --out.")
+    path = path.expanduser().resolve()
+    if path.exists() and not path.is_file():
+        raise BadFile(f"{path} is not a file. Choose another --out file.")
+    return path
 
 
 def as_json(post: Post, **more: str) -> str:

@@ -13,7 +13,6 @@ import requests
 
 from utils.errors import BadReference, NetworkFailed
 from utils.events import OnEvent
-from utils.settings import MAXIMUM_CHARACTERS
 from utils.timelines import Account, Fetching, Post
 from utils.timelines.dates import parse_date
 from utils.timelines.handles import MASTODON, Handle
@@ -31,6 +30,15 @@ from utils.timelines.shelf import Item, Page
 
 POSTS_A_PAGE = 40
 """The most that Mastodon gives."""
+
+FEWEST_OF_A_FULL_PAGE = 20
+"""What servers give that allow less than Mastodon does; its own default, too."""
+
+LONGEST_TERMS = 500_000
+"""Characters of HTML that are looked through; the terms of large servers have some 50,000."""
+
+MOST_TAGS = 5000
+"""A post with more is made to take long; looking through them takes the square of their number."""
 
 FORBID_TRAINING = ("mastodon.social", "mastodon.online")
 """Servers of Mastodon gGmbH, whose terms forbid it since 2025-07-01: https://mastodon.social/terms-of-service."""
@@ -80,8 +88,10 @@ class MastodonServer:
                 list,
             )
             items = [item for status in found if (item := _item(status, account))]
-            goes_on = len(found) == POSTS_A_PAGE or getattr(found, "_pagination_next", None)
-            cursor = items[-1].post.id if items and goes_on else None
+            link = getattr(found, "_pagination_next", None) or {}
+            # Some servers give fewer at once than they are asked for, and no link; a short page is the last there.
+            oldest = items[-1].post.id if len(items) >= FEWEST_OF_A_FULL_PAGE else None
+            cursor = str(link["max_id"]) if link.get("max_id") else oldest
             yield Page(items, cursor)
             if cursor is None:
                 return
@@ -93,7 +103,7 @@ class MastodonServer:
         if not forbids:
             try:
                 terms = self._ask(self._client.instance_terms_of_service)
-                forbids = bool(_TRAINING.search(plain(str(terms.get("content") or ""))))
+                forbids = bool(_TRAINING.search(_text(terms.get("content")) or ""))
             except (BadReference, NetworkFailed):  # a server without terms, or before Mastodon 4.4
                 return ""
         return f"The terms of {server} speak against training models on posts there; ask the author." if forbids else ""
@@ -108,7 +118,7 @@ class MastodonServer:
                 found = request()
         except MastodonError as error:
             problem = as_user_error(error)
-            raise problem or NetworkFailed(f"{self._handle.server} cannot be read ({type(error).__name__}).") from None
+            raise problem or NetworkFailed(f"{self._handle.server} does not answer as Mastodon does.") from None
         if not isinstance(found, kind) or kind is dict and "error" in found:
             raise NetworkFailed(f"{self._handle.server} answers, but not as Mastodon does. Check the name.")
         return found
@@ -134,11 +144,9 @@ def _item(status: Any, account: Account) -> Item | None:
     """A post as its readers saw it, and why it is none to learn from."""
     if not isinstance(status, dict) or not status.get("id"):
         return None
-    content = status.get("content")
-    whole = content if isinstance(content, str) else ""
-    text = plain(whole) if len(whole) < 4 * MAXIMUM_CHARACTERS else whole
+    text = _text(status.get("content"))
     date = status.get("created_at")
-    post = Post(str(status["id"]), parse_date(date.isoformat() if hasattr(date, "isoformat") else date), text)
+    post = Post(str(status["id"]), parse_date(date.isoformat() if hasattr(date, "isoformat") else date), text or "")
     answered = status.get("in_reply_to_account_id")
     if status.get("reblog"):
         return Item(post, "reposts")
@@ -148,4 +156,11 @@ def _item(status: Any, account: Account) -> Item | None:
         return Item(post, "warned")
     if answered and str(answered) != account.id:
         return Item(post, "replies")
-    return Item(post, None if isinstance(content, str) else "unreadable")
+    return Item(post, "unreadable" if text is None else None)
+
+
+def _text(content: Any) -> str | None:
+    """HTML as text; None for what is none, or is made to take long."""
+    if not isinstance(content, str) or len(content) > LONGEST_TERMS or content.count("<") > MOST_TAGS:
+        return None
+    return plain(content)

@@ -28,7 +28,7 @@ from utils.timelines import Fetching
 USER_AGENT = "HuggingTweets (reads the posts of one account because somebody asked for it)"
 
 SECONDS_TO_CONNECT, SECONDS_OF_SILENCE, SECONDS_IN_ALL = 10, 20, 60
-"""Of one try. The last bounds an answer that comes drop by drop."""
+"""Of one try. The last bounds a body that comes drop by drop."""
 
 LARGEST_ANSWER = 20_000_000
 """Bytes. A page of a hundred posts has 0.2 to 1 MB."""
@@ -38,6 +38,9 @@ PAUSES = (1.0, 4.0)
 
 PAUSES_WITHOUT_A_TIME = (15.0, 60.0)
 """Seconds to wait where a network says "too many requests" and not until when."""
+
+MOST_WAITS = 6
+"""How often one request is put off; a network that never says yes is left alone."""
 
 LONGEST_WAIT = 16 * 60
 """The windows in which X and Bluesky count requests are 15 minutes and 5; who says longer is told to the user."""
@@ -73,6 +76,7 @@ class PoliteAdapter(HTTPAdapter):
         if environment.is_public() and not _is_in_the_open(host):
             raise NetworkFailed(f"{host} is not a server on the internet. Check the name.")
         pauses, waits = list(self._pauses), list(self._pauses_without_a_time)
+        waited = 0
         while True:
             if self._should_stop():
                 raise Stopped
@@ -82,7 +86,8 @@ class PoliteAdapter(HTTPAdapter):
                 seconds = seconds_to_wait(response)
                 if seconds is None and waits:
                     seconds = waits.pop(0)
-                if seconds is None or seconds > LONGEST_WAIT:
+                waited += 1
+                if seconds is None or seconds > LONGEST_WAIT or waited > MOST_WAITS:
                     raise NetworkFailed(self._come_back(seconds))
                 self._wait(seconds, f"{self._network} asks to wait")
             elif fault is None:
@@ -91,7 +96,8 @@ class PoliteAdapter(HTTPAdapter):
             elif not pauses:
                 raise NetworkFailed(f"{fault} Three tries failed; try again later.")
             else:
-                self._wait((response is not None and seconds_to_wait(response)) or pauses.pop(0), fault)
+                asked = seconds_to_wait(response) if response is not None else None
+                self._wait(min(max(asked or 0.0, pauses.pop(0)), LONGEST_WAIT), fault)
 
     def _try(
         self, request: requests.PreparedRequest, options: dict[str, Any]
@@ -129,19 +135,26 @@ class PoliteAdapter(HTTPAdapter):
             if self._should_stop():
                 raise Stopped
             if seconds >= 1:
-                sentence = f"{why.rstrip('.')}; going on in {_in_words(left)}"
+                sentence = f"{why.rstrip('.?')}; going on in {_in_words(left)}"
                 self._on_event(Event("stage", sentence, 1 - left / seconds))
             time.sleep(min(left, 1.0))
 
 
 def session(adapter: PoliteAdapter) -> requests.Session:
     """A session that reaches the network through this adapter and over TLS alone."""
-    made = requests.Session()
+    made = _Session()
     made.adapters.clear()
     made.mount("https://", adapter)
     made.headers["User-Agent"] = USER_AGENT
     made.auth = lambda request: request  # else requests sends what a .netrc holds for the host
     return made
+
+
+class _Session(requests.Session):
+    def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
+        """On a redirect: nothing that was meant for the first host, and nothing that a .netrc holds for the second."""
+        if self.should_strip_auth(response.request.url, prepared_request.url):
+            prepared_request.headers.pop("Authorization", None)
 
 
 def seconds_to_wait(response: requests.Response) -> float | None:
@@ -155,7 +168,7 @@ def seconds_to_wait(response: requests.Response) -> float | None:
     for name in ("Retry-After", "x-rate-limit-reset", "ratelimit-reset", "X-RateLimit-Reset"):
         value = headers.get(name, "").strip()
         if name == "Retry-After" and value.isdigit():
-            return float(min(int(value), 10**9))
+            return float(min(max(int(value[:12]), 1), 10**9))
         if value and (moment := _moment(value)) is not None:
             return max(moment - now, 0.0) + 1.0
     return None
@@ -197,7 +210,7 @@ def _whole(response: requests.Response) -> bytes:
     end = time.monotonic() + SECONDS_IN_ALL
     body = bytearray()
     with closing(response.raw) as raw:
-        for piece in raw.stream(65536, decode_content=True):
+        while piece := raw.read1(65536, decode_content=True):
             body += piece
             if len(body) > LARGEST_ANSWER:
                 raise DecodeError(f"more than {LARGEST_ANSWER:,} bytes")
@@ -227,4 +240,18 @@ def _is_in_the_open(host: str | None) -> bool:
         found = socket.getaddrinfo(host, 443, proto=socket.IPPROTO_TCP)
     except OSError:
         return True  # it cannot be reached either, unless through a proxy, which has rules of its own
-    return all(ipaddress.ip_address(address[4][0].partition("%")[0]).is_global for address in found)
+    return all(is_global(ipaddress.ip_address(address[4][0].partition("%")[0])) for address in found)
+
+
+def is_global(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    """Whether an address is one of the internet, and holds none of IPv4's that is not."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return address.is_global and not address.is_multicast
+    number = int(address)
+    is_translated = address in ipaddress.ip_network("64:ff9b::/96") or number < 2**32
+    inside = (
+        address.ipv4_mapped or address.sixtofour or (ipaddress.IPv4Address(number % 2**32) if is_translated else None)
+    )
+    if inside is not None:
+        return is_global(inside)
+    return address.is_global and not (address.is_multicast or address.is_site_local)

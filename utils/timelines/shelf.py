@@ -9,8 +9,8 @@ gaps; the next fetch opens a new one on top, down to the posts that are known, a
 """
 
 import json
-import re
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -26,6 +26,10 @@ from utils.timelines.json_lines import as_json
 
 REFRESHING = ".refresh.jsonl"
 """The ending of a file that is to take the place of the one before, when it is whole."""
+
+
+LATEST = 1e11
+"""Seconds since 1970 after which no moment is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +64,17 @@ class Shelf:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.account: Account | None = None
-        self.asked_at = 0.0
+        self.asked_at = self.looked_up_at = 0.0
         self._items: dict[str, tuple[int, Item]] = {}
+        self._usable: Counter[int] = Counter()
         self._stretches: list[Stretch] = []
         self._whole = 0
         self._read()
 
     def begin(self, account: Account) -> None:
         """Remember who it is. Raises `BadFile` where the disk is full or may not be written."""
-        self.account = account
-        self._append(json.dumps({"account": asdict(account)}, ensure_ascii=False) + "\n")
+        self.account, self.looked_up_at = account, time.time()
+        self._append(json.dumps({"account": asdict(account), "at": self.looked_up_at}) + "\n")
 
     def to_do(self) -> list[Stretch]:
         """A new stretch on top, and those that broke off, newest first."""
@@ -83,7 +88,7 @@ class Shelf:
         return below[-1] if below else None
 
     def add(self, stretch: Stretch, page: Page) -> int:
-        """Write a page at the lower end of a stretch; gives the number of its new posts that one can learn from.
+        """Write a page at the lower end of a stretch; gives the number of its posts that were not known.
 
         The stretch ends with the last page, or where a post below it comes up.
         """
@@ -92,14 +97,18 @@ class Shelf:
             for item in page.items
             if item.left_out != "reposts"  # who takes one back and does it again has it on top again
         )
-        own = [item for item in page.items if self._is_news(item, stretch)]
+        own = list({item.post.id: item for item in page.items if item.post.id not in self._items}.values())
         lines = [as_json(item.post, **({"left_out": item.left_out} if item.left_out else {})) for item in own]
         is_open = page.cursor is not None and not met
         about = {"stretch": stretch.number, "cursor": page.cursor, "open": is_open, "at": time.time()}
         self._append("".join(f"{line}\n" for line in [*lines, json.dumps({"page": about})]))
         self._take(own, about)
         stretch.is_open, stretch.cursor = is_open, page.cursor
-        return sum(item.left_out is None for item in own)
+        return len(own)
+
+    def posts_down_to(self, stretch: Stretch) -> int:
+        """How many posts one can learn from lie in this stretch and above it."""
+        return sum(count for number, count in self._usable.items() if number >= stretch.number)
 
     @property
     def is_whole(self) -> bool:
@@ -109,7 +118,7 @@ class Shelf:
     @property
     def posts(self) -> int:
         """How many posts there are to learn from."""
-        return sum(item.left_out is None for _, item in self._items.values())
+        return self._usable.total()
 
     @property
     def items(self) -> int:
@@ -117,9 +126,10 @@ class Shelf:
         return len(self._items)
 
     def settle(self) -> None:
-        """The fetch has ended well: what was fetched anew takes the place of what was there before."""
-        if self.path.name.endswith(REFRESHING):
-            self.path = self.path.replace(self.path.with_name(self.path.name.replace(REFRESHING, ".jsonl")))
+        """The fetch has ended well: what was fetched anew, if it is all there, takes the place of what was before."""
+        before = self.path.with_name(self.path.name.replace(REFRESHING, ".jsonl"))
+        if self.path != before and self.is_whole and (self.items or not before.exists()):
+            self.path = self.path.replace(before)
 
     def age(self) -> float:
         """Seconds since the network was asked last; endless where it never was, or in the future."""
@@ -127,9 +137,10 @@ class Shelf:
         return seconds if self._stretches and seconds >= 0 else float("inf")
 
     def timeline(self) -> Timeline:
-        """All that lies here. Raises `BadFile` where there are more posts than are bearable."""
+        """All that lies here, oldest first. Raises `BadFile` where there are more posts than are bearable."""
         posts = Collector()
-        for _, item in self._items.values():
+        newest_first = sorted(self._items.values(), key=lambda numbered: -numbered[0])
+        for _, item in reversed(newest_first):
             if item.left_out:
                 posts.leave_out(item.left_out)
             else:
@@ -138,54 +149,60 @@ class Shelf:
         remarks = [account.notice] if account.notice else []
         return posts.finished(account.handle, account.link, remarks, account)
 
-    def _is_news(self, item: Item, stretch: Stretch) -> bool:
-        return item.post.id not in self._items or self._items[item.post.id][0] == stretch.number
-
     def _read(self) -> None:
-        """Read whole pages, up to the first line that is damaged or not followed by the end of its page."""
+        """Read whole pages. A line that is damaged is passed over; a page whose last line is, does not count."""
         with suppress(FileNotFoundError), open(self.path, "rb") as file:
             place, items = 0, []
             for line in file:
                 place += len(line)
                 try:
                     entry = json.loads(line)
-                    if not line.endswith(b"\n"):
-                        break
                     if "account" in entry:
-                        self.account = Account(**entry["account"])
+                        self.account, self.looked_up_at = Account(**entry["account"]), float(entry["at"])
                     elif "page" in entry:
                         self._take(items, entry["page"])
                         items = []
                     else:
-                        post = Post(entry["id"], parse_date(entry["created_at"]), entry["text"])
-                        items.append(Item(post, entry.get("left_out")))
+                        items.append(_item(entry))
                         continue
-                except (ValueError, TypeError, LookupError, RecursionError):
-                    break
-                self._whole = place
-            if self.account is None:
-                self._whole = 0
+                except (ValueError, TypeError, LookupError, OverflowError, RecursionError):
+                    continue
+                if line.endswith(b"\n"):
+                    self._whole = place
 
     def _take(self, items: list[Item], about: dict) -> None:
-        number = about["stretch"]
+        """Count a page. Raises `TypeError` and its like, before anything has changed, for what is none."""
+        number, cursor, is_open, at = int(about["stretch"]), about["cursor"], bool(about["open"]), float(about["at"])
+        if not (cursor is None or isinstance(cursor, str)) or not 0 <= at < LATEST:
+            raise ValueError("no page")
         stretch = next((known for known in self._stretches if known.number == number), None)
         if stretch is None:
             stretch = Stretch(number)
-            self._stretches.append(stretch)
+            self._stretches = sorted([*self._stretches, stretch], key=lambda stretch: stretch.number)
         stretch.newest = stretch.newest or (items[0].post.id if items else None)
-        stretch.cursor, stretch.is_open = about["cursor"], about["open"]
-        self.asked_at = about["at"]
+        stretch.cursor, stretch.is_open, self.asked_at = cursor, is_open, at
         for item in items:
-            self._items[item.post.id] = number, item
+            if item.post.id not in self._items:
+                self._items[item.post.id] = number, item
+                self._usable[number] += item.left_out is None
 
     def _append(self, text: str) -> None:
         try:
             with open(self.path, "ab") as file:
+                if file.tell() < self._whole:
+                    raise BadFile(f"{self.path} was changed by another program meanwhile. Fetch again.")
                 file.truncate(self._whole)
                 file.write(text.encode("utf-8"))
                 self._whole = file.tell()
         except OSError as error:
             raise BadFile(f"What is fetched cannot be kept in {self.path}: {error.strerror}.") from error
+
+
+def _item(entry: dict) -> Item:
+    number, text, left_out = entry["id"], entry["text"], entry.get("left_out")
+    if not (isinstance(number, str) and isinstance(text, str) and isinstance(left_out, str | None)):
+        raise TypeError("no post")
+    return Item(Post(number, parse_date(entry["created_at"]), text), left_out)
 
 
 @contextmanager
@@ -207,22 +224,27 @@ def opened(handle: Handle, refresh: bool, on_wait: Callable[[], None]) -> Iterat
 
 
 def path_of(handle: Handle) -> Path:
-    """The file for an account, whatever case its name was typed in."""
-    name = re.sub(r"[^a-z0-9@._-]", "-", handle.name.lower())
+    """The file for an account, whatever case its name was typed in. With its "@" it is no name that Windows keeps."""
+    name = str(handle).lower().replace(":", "=")
     return environment.shelf_folder() / handle.network.lower() / f"{name}.jsonl"
 
 
 def everything() -> list[Shelf]:
     """All that lies on the shelf, by network and name."""
-    paths = sorted(environment.shelf_folder().glob("*/*.jsonl"))
+    paths = sorted(path for path in environment.shelf_folder().glob("*/*.jsonl") if path.is_file())
     shelves = (Shelf(path) for path in paths if not path.name.endswith(REFRESHING))
     return [shelf for shelf in shelves if shelf.account]
 
 
 def clear(shelf: Shelf) -> None:
-    """Take an account off the shelf. Raises `BadFile` where that may not be done."""
+    """Take an account off the shelf. Raises `BadFile` where that may not be done, or not now."""
+
+    def busy() -> None:
+        raise BadFile(f"{shelf.account.handle} is being fetched by another program here. Clear it when that is done.")
+
     try:
-        shelf.path.unlink(missing_ok=True)
-        shelf.path.with_suffix(REFRESHING).unlink(missing_ok=True)
+        with held(shelf.path.with_suffix(".lock"), busy):
+            shelf.path.unlink(missing_ok=True)
+            shelf.path.with_suffix(REFRESHING).unlink(missing_ok=True)
     except OSError as error:
         raise BadFile(f"{shelf.path} cannot be removed: {error.strerror}.") from error

@@ -6,6 +6,8 @@ https://docs.x.com/x-api/posts/get-posts. What is said here of Tweepy is of 4.17
 """
 
 import logging
+import math
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -47,13 +49,19 @@ class XApi:
     """One account on X. See `fetching.Source`."""
 
     def __init__(self, handle: Handle, fetching: Fetching, on_event: OnEvent) -> None:
-        self._handle, self._on_event = handle, on_event
-        self._most = min(fetching.limit or MOST_POSTS, MOST_POSTS)
+        self._handle, self._on_event, self._said = handle, on_event, False
+        limit = min(fetching.limit or MOST_POSTS, MOST_POSTS)
+        self._page_size = max(min(limit, POSTS_A_PAGE), FEWEST_A_PAGE)
+        self._left = self._most = self._page_size * math.ceil(limit / self._page_size)
         token = secret(*TOKENS) if fetching.x_token is None else fetching.x_token
         if not fetching.accept_x_terms:
             raise NetworkFailed(
                 f"Fetching {handle} from X costs up to about {price(self._most)} at its list price. {NOTICE} "
                 f"To fetch all the same: python -m utils fetch {handle} --accept-x-terms; on the page, tick the box."
+            )
+        if token and not re.fullmatch(r"[!-~]+", token):
+            raise NetworkFailed(
+                "The key for X has letters that no key has; copy it once more, without blanks and line breaks."
             )
         if not token:
             raise NetworkFailed(
@@ -64,8 +72,7 @@ class XApi:
 
     def look_up(self) -> Account:
         """Who it is. Raises `BadReference` for an account that is not there, is protected or suspended."""
-        told = f"Fetching {self._handle} costs up to about {price(self._most)} at X's list price"
-        self._on_event(Event("warning", told))
+        self._say_price()
         answer = self._client.get_user(
             username=self._handle.name, user_fields=["name", "profile_image_url", "protected", "public_metrics"]
         )
@@ -89,22 +96,31 @@ class XApi:
         """The posts of the account, newest first. Here a cursor is the oldest post so far: it never grows stale."""
         from tweepy import Paginator
 
-        if since or cursor:
-            self._on_event(
-                Event("warning", f"Each post that is fetched now costs about ${DOLLARS_A_POST} at X's list price")
-            )
+        self._say_price()
+        if self._left <= 0:
+            return
         limits = {name: value for name, value in (("since_id", since), ("until_id", cursor)) if value}
-        page_size = max(min(POSTS_A_PAGE, self._most), FEWEST_A_PAGE)
         # Leaving replies to the server, too, would cut the history to 800 posts; they are told apart here.
         for answer in Paginator(
-            self._client.get_users_tweets, account.id, max_results=page_size, exclude=["retweets"], tweet_fields=FIELDS,
-            **limits,
+            self._client.get_users_tweets, account.id, max_results=self._page_size, exclude=["retweets"],
+            tweet_fields=FIELDS, **limits,
         ):  # fmt: skip
             posts = answer.data or []
             self._check(answer, bool(posts) or not answer.errors)
             cursor = posts[-1].data["id"] if posts else cursor
-            goes_on = cursor if answer.meta.get("next_token") else None
-            yield Page([_item(post.data, account) for post in posts], goes_on)
+            goes_on = bool(answer.meta.get("next_token"))
+            if posts or not goes_on:  # a page of nothing but reposts is empty, and not the last
+                yield Page([_item(post.data, account) for post in posts], cursor if goes_on else None)
+            self._left -= len(posts)
+            if self._left <= 0:
+                return
+
+    def _say_price(self) -> None:
+        """Once, before the first request."""
+        if not self._said:
+            told = f"Fetching {self._handle} costs up to about {price(self._left)} at X's list price"
+            self._on_event(Event("warning", told))
+            self._said = True
 
     def _check(self, answer: Any, is_there: bool) -> None:
         """Raise for what X answers with status 200 and no data: an account that cannot be read."""
@@ -166,7 +182,7 @@ def price_list() -> str:
 
 def price(posts: int) -> str:
     """What so many posts of one account cost at most, in words: "$16.01 (3,200 posts)"."""
-    return f"${posts * DOLLARS_A_POST + DOLLARS_AN_ACCOUNT:.2f} ({posts:,} posts)"
+    return f"${posts * DOLLARS_A_POST + DOLLARS_AN_ACCOUNT:.2f} ({posts:,} posts, replies among them)"
 
 
 def _client(token: str, adapter: PoliteAdapter) -> Any:
