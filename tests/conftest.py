@@ -10,6 +10,8 @@ import pytest
 
 # On models this small a second thread only waits for the first; beside other work it waits very long.
 os.environ["OMP_NUM_THREADS"] = "1"
+# A record of each training would cost a second each time; the tests of the record turn it on.
+os.environ["WANDB_MODE"] = "disabled"
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from internet import Internet  # noqa: E402

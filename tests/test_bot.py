@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from tiny import save_tiny_model
 
 from utils.atomic import replacing_folder
-from utils.bot import Bot, check_output_folder
+from utils.bot import Bot, check_output_folder, read_story
 from utils.errors import BadBot
 from utils.pipeline import make_bot
 from utils.settings import TrainingSettings
@@ -184,6 +184,13 @@ def test_a_story_of_a_later_version_is_still_read(folder: Path) -> None:
     story = json.loads((folder / "bot.json").read_text("utf-8"))
     (folder / "bot.json").write_text(json.dumps({**story, "a_later_field": 1}))
     assert Bot.load(folder).story.authors == ["@unit7bakes"]
+
+
+def test_a_story_from_before_there_was_tracking_is_still_read(folder: Path) -> None:
+    story = json.loads((folder / "bot.json").read_text("utf-8"))
+    del story["tracking"]
+    (folder / "bot.json").write_text(json.dumps(story))
+    assert read_story(folder).tracking == {}
 
 
 def test_code_in_a_folder_is_never_run(folder: Path, tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def test_train_prints_one_json_object_with_all_that_is_promised(trained: Trained
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     assert {"bot", "authors", "model", "device", "precision", "posts", "held_out", "seconds", "tokens_trained",
-            "peak_memory_bytes", "seed", "stopped"} <= report.keys()  # fmt: skip
+            "peak_memory_bytes", "seed", "stopped", "tracking"} <= report.keys()  # fmt: skip
     assert (report["bot"], report["authors"], report["seed"]) == (str(out), ["@unit7bakes"], 3)
     assert (report["steps"], report["stopped"]) == (10, False)
     posts = report["posts"]

@@ -17,10 +17,10 @@ import pytest
 from utils.cleaning import clean
 from utils.dashboard import Dashboard, upload
 from utils.dashboard.game import ending, questions, score
-from utils.dashboard.html import author_card, copy_button, curve, post, posts_by_month
+from utils.dashboard.html import author_card, copy_button, curve, post, posts_by_month, record_card
 from utils.dashboard.keep import zip_bot
 from utils.dashboard.region import Region
-from utils.dashboard.runs import ChildFailed, Problem, Run, Writer
+from utils.dashboard.runs import ChildFailed, Problem, Record, Run, Writer
 from utils.dashboard.visitor import Visitor
 from utils.errors import BadFile, BadReference, TooFewPosts
 from utils.pipeline import make_bot
@@ -28,6 +28,7 @@ from utils.settings import TrainingSettings
 from utils.timelines import load
 
 ROOT = Path(__file__).parent.parent
+KEY = "0123456789abcdef0123456789abcdef01234567"
 HOSTILE = "<img src=x onerror=alert(1)> \"quoted\" 'so' & </script>"
 
 
@@ -42,7 +43,10 @@ def bot(taught_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_whatever_came_from_outside_is_escaped() -> None:
     author = clean(load("sample:unit7bakes"))
     hostile = type(author)(HOSTILE, HOSTILE, author.posts, author.dropped, author.changed, True, ("", 0), (HOSTILE,))
-    for markup in (post(HOSTILE, HOSTILE), copy_button(HOSTILE), author_card(hostile), curve([(0, 1.0)], HOSTILE, 1)):
+    record = record_card({"url": None, "sync": HOSTILE}, at_home=True)
+    for markup in (
+        post(HOSTILE, HOSTILE), copy_button(HOSTILE), author_card(hostile), curve([(0, 1.0)], HOSTILE, 1), record,
+    ):  # fmt: skip
         assert "<img" not in markup and "</script" not in markup
         assert html.escape(HOSTILE) in markup
 
@@ -224,6 +228,42 @@ def test_who_is_writing_while_the_bot_is_renewed_finishes_first(bot: Path) -> No
     page.renew_bot(bot.with_name("another"))
     assert page.write._writer.is_going(), "another bot was renewed"
     page.write.leave()
+
+
+def test_a_key_is_used_for_one_training_and_written_nowhere(taught_model: Path, tmp_path: Path) -> None:
+    record = Record("offline", tmp_path / "visitor", KEY)
+    run = Run.start(tmp_path / "runs" / "1", ["sample:unit7bakes"], tmp_path / "bot", 0.2, str(taught_model), 0, record)
+    kinds = [event["event"] for event in run.events()]
+    assert "tracked" in kinds
+    told = run.report()["tracking"]
+    assert Path(told["folder"]).parent == tmp_path / "visitor" / "wandb"
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()]
+    assert KEY not in repr(record)
+
+
+def test_a_page_for_others_lends_them_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_API_KEY", KEY)
+    assert "WANDB_API_KEY" not in Record("online").environment()
+    monkeypatch.setenv("HUGGINGTWEETS_PUBLIC", "1")
+    assert Record("online").environment()["WANDB_API_KEY"] == ""
+    page = Dashboard()
+    assert page.train._track.value == "offline"
+    page.train._track.value = "online"
+    with pytest.raises(Problem, match="needs a key"):
+        page.train._wanted_record()
+    page.train._key.value = KEY
+    assert page.train._wanted_record().key == KEY
+    assert page.train._key.value == "", "no widget keeps it"
+
+
+def test_the_record_is_a_link_or_the_command_that_sends_it() -> None:
+    sent = {"url": "https://wandb.example/me/run", "sync": None}
+    kept = {"url": None, "sync": "wandb sync /home/me/run"}
+    assert 'href="https://wandb.example/me/run"' in record_card(sent, at_home=True)
+    assert "wandb sync /home/me/run" in record_card(kept, at_home=True)
+    assert "/home/me" not in record_card(kept, at_home=False)
+    assert record_card({"url": None, "sync": None}, at_home=True) == ""
+    assert "href" not in record_card({"url": "javascript:alert(1)", "sync": None}, at_home=True)
 
 
 def test_a_second_training_waits_for_its_turn(taught_model: Path, tmp_path: Path) -> None:

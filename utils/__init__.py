@@ -14,6 +14,9 @@ The package in reading order, the order in which the data moves:
     evaluation.py   the plain truth about a bot          a Bot              -> figures
     comparison.py   was an update worth it?              figures            -> a verdict
 
+    tracking.py     a record of a training with W&B, or silence
+    tracking_runs.py  its two runs, and what is written into them
+
     pipeline.py     the whole way, once
     update.py       looking for new posts, and learning from them
     report.py       how a bot came about, and where the seconds went

@@ -49,6 +49,7 @@ class Story:
 
     held_out: `posts`, `characters`, `bits_per_character_before` and `bits_per_character`.
     date: when it was made, ISO 8601 in UTC.
+    tracking: `url`, the address of its training's run at W&B, or nothing.
     """
 
     authors: list[str]
@@ -61,6 +62,7 @@ class Story:
     versions: dict[str, str]
     tokens_trained: int
     date: str
+    tracking: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "Story":
@@ -69,6 +71,7 @@ class Story:
         Raises `TypeError` or `LookupError` for a value that is missing or of another kind.
         """
         kinds = {field.name: get_origin(field.type) or field.type for field in fields(cls)}
+        value = {"tracking": {}, **value}  # a bot may be older than tracking
         for name, kind in kinds.items():
             if not isinstance(value[name], kind):
                 raise TypeError(f"{name} is {value[name]!r}")

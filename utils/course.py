@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from transformers import TrainerCallback
 
+from utils import environment
 from utils.dataset import PostDataset
 from utils.events import Event, OnEvent, ignore
 from utils.language_model import LanguageModel
@@ -159,7 +160,7 @@ class Course(TrainerCallback):
         training.steps += 1
         now = time.monotonic()
         self._longest_step = max(self._longest_step * 0.9, now - self._step_began)
-        self._tell()
+        self._tell(kwargs["lr_scheduler"].get_last_lr()[0])
         done = len(training.validation) - 1  # the first one was before training
         if self._over():
             control.should_training_stop = True
@@ -218,9 +219,10 @@ class Course(TrainerCallback):
         else:
             self._worse_in_a_row += 1
         sentence = f"Validation posts {when}: {figure:.3f} bits per character"
-        self._say("validation", sentence, bits_per_character=figure)
+        training = self._training
+        self._say("validation", sentence, bits_per_character=figure, step=training.steps, tokens=training.tokens)
 
-    def _tell(self) -> None:
+    def _tell(self, learning_rate: float) -> None:
         training, elapsed = self._training, self._elapsed()
         loss = self._loss.item()
         left = self._conditions.deadline - time.monotonic()
@@ -228,7 +230,9 @@ class Course(TrainerCallback):
             left = min(left, elapsed * (1 - progress) / progress)
         after = f"{training.steps} of {self.settings.steps} steps" if self.settings.steps else _time_left(left)
         self._say("loss", f"Learning: {after}", step=training.steps, loss=loss, tokens=training.tokens,
-                  tokens_per_second=training.tokens / elapsed, seconds_left=round(max(left, 0)))  # fmt: skip
+                  tokens_per_second=training.tokens / elapsed, seconds_left=round(max(left, 0)),
+                  learning_rate=learning_rate,
+                  peak_memory_bytes=environment.peak_memory(self._language_model.device))  # fmt: skip
 
     def _say(self, kind: str, sentence: str, **data: Any) -> None:
         self._conditions.on_event(

@@ -15,7 +15,8 @@ class Event:
     """One piece of news.
 
     kind: "stage" (a new sentence to show), "loss" (a training step is done), "validation" and
-        "held-out" (a figure was measured), "draft" (a post was written), "warning", "done", "error".
+        "held-out" (a figure was measured), "draft" (a post was written), "tracked" (a record was kept),
+        "warning", "done", "error".
     sentence: what to show a person.
     fraction: how much is done of the step that the sentence names, 0 to 1, or None where that is not known.
     data: the figures behind the sentence, plain JSON values.
@@ -32,6 +33,16 @@ class Event:
 
 
 OnEvent = Callable[[Event], None]
+
+
+def both(first: OnEvent, second: OnEvent) -> OnEvent:
+    """Two listeners as one; `first` hears of everything first."""
+
+    def tell(event: Event) -> None:
+        first(event)
+        second(event)
+
+    return tell
 
 
 def ignore(event: Event) -> None:

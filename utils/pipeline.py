@@ -16,13 +16,14 @@ from utils import environment
 from utils.bot import Bot, Origin, Story, check_output_folder
 from utils.cleaning import CleanTimeline, check_enough, clean
 from utils.errors import BadSetting, ModelUnavailable
-from utils.events import Event, OnEvent, ignore
+from utils.events import Event, OnEvent, both, ignore
 from utils.language_model import LanguageModel
 from utils.post_length import marked
 from utils.report import Clock, Report, added_up
 from utils.settings import MAXIMUM_AUTHORS, CleaningSettings, TrainingSettings, WritingSettings
-from utils.timelines import Fetching, authors, load_together
+from utils.timelines import Fetching, Timeline, authors, load_together
 from utils.timelines.handles import parse
+from utils.tracking import Silence
 
 SECONDS_A_DRAFT, SHARE_FOR_DRAFTS = 4.0, 0.1
 """A draft during training takes no longer than this, and all six no more than this share of the minutes."""
@@ -37,17 +38,24 @@ def read(
     apart: bool = False,
     on_event: OnEvent = ignore,
     fetching: Fetching = Fetching(),
+    on_timeline: Callable[[Timeline], None] = lambda timeline: None,
 ) -> list[CleanTimeline]:
     """Load and clean one to three authors. Raises a `UserError` for a bad reference or too many.
 
-    Files and folders given at once are one author's, unless they are to be kept `apart`.
+    Files and folders given at once are one author's, unless they are to be kept `apart`. `on_timeline` is
+    told of each author's posts before they are cleaned.
     """
     if len({_same(reference) for reference in references}) < len(references):
         raise BadSetting("The same posts were given twice; name each author and each file once.")
     groups = authors(references, apart)
     if not 1 <= len(groups) <= MAXIMUM_AUTHORS:
         raise BadSetting(f"Between 1 and {MAXIMUM_AUTHORS} authors can be mixed; {len(groups)} were given.")
-    return [clean(load_together(group, on_event, fetching), cleaning, on_event) for group in groups]
+    cleaned = []
+    for group in groups:
+        timeline = load_together(group, on_event, fetching)
+        on_timeline(timeline)
+        cleaned.append(clean(timeline, cleaning, on_event))
+    return cleaned
 
 
 def introduce(timelines: Sequence[CleanTimeline], on_event: OnEvent) -> None:
@@ -81,6 +89,7 @@ def make_bot(
     cleaning: CleaningSettings = CleaningSettings(),
     apart: bool = False,
     watch: bool = False,
+    tracker: Silence = Silence(),
 ) -> tuple[Bot, Report]:
     """Make a bot within the budget of minutes, and save it.
 
@@ -89,17 +98,19 @@ def make_bot(
     should_stop: asked during training; True ends it, and the best bot so far is kept.
     apart: each file is an author of its own; else all files are one author's.
     watch: write a draft before training and after each fifth of it, as `draft` events.
+    tracker: what keeps a record of it.
     Raises a `UserError` for whatever the user can mend, before any time is spent on training.
     """
     clock = Clock(time.monotonic() if started is None else started)
     warnings: list[str] = []
+    on_event = both(tracker.note, on_event)
 
     def warn(sentence: str) -> None:
         warnings.append(sentence)
         on_event(Event("warning", sentence))
 
     on_event(Event("stage", "Reading the posts"))
-    timelines = read(references, cleaning, apart, on_event)
+    timelines = read(references, cleaning, apart, on_event, on_timeline=tracker.read)
     introduce(timelines, on_event)
     for sentence in check_enough(timelines):
         warn(sentence)
@@ -109,7 +120,7 @@ def make_bot(
     with clock.paused():
         from utils import models
 
-        models.prepare(settings.model, on_event)
+        weights = models.prepare(settings.model, on_event)
     on_event(Event("stage", "Loading the model"))
     from utils import dataset, evaluation, training
     from utils.course import Conditions
@@ -120,6 +131,14 @@ def make_bot(
         language_model = models.load(settings.model, device)
     training.check_memory(language_model, settings)
     parts = dataset.build(timelines, language_model.encode, settings.seed)
+    chosen = {**asdict(settings), "cleaning": asdict(cleaning)}
+    machine = {
+        "device": environment.device_name(device),
+        "precision": str(precision).removeprefix("torch."),
+        "versions": environment.versions(),
+    }
+    model = models.resolve(settings.model)
+    tracker.begin(timelines, parts, weights, {**chosen, **machine, "model": model})
     clock.lap("load")
 
     held_out = [example.text for example in parts.held_out]
@@ -127,7 +146,9 @@ def make_bot(
     evaluation_seconds = clock.lap("evaluate")
 
     conditions = Conditions(
-        deadline=clock.deadline(settings.minutes, evaluation_seconds),
+        deadline=clock.deadline(settings.minutes, evaluation_seconds)
+        - tracker.seconds_for_drafts
+        - tracker.seconds_at_end,
         precision=precision,
         on_event=on_event,
         should_stop=should_stop,
@@ -147,7 +168,7 @@ def make_bot(
     story = Story(
         authors=[timeline.author for timeline in timelines],
         sources=[timeline.source for timeline in timelines],
-        model=models.resolve(settings.model),
+        model=model,
         posts=added_up([timeline.counts() for timeline in timelines]),
         parts=parts.counts(),
         held_out={
@@ -156,22 +177,29 @@ def make_bot(
             "bits_per_character_before": round(before.bits_per_character, 4),
             "bits_per_character": round(after.bits_per_character, 4),
         },
-        settings={**asdict(settings), "cleaning": asdict(cleaning)},
-        versions=environment.versions(),
+        settings=chosen,
+        versions=machine["versions"],
         tokens_trained=learned.tokens,
         date=datetime.now(UTC).isoformat(timespec="seconds"),
+        tracking={"url": tracker.url} if tracker.url else {},
     )
     texts = [[example.text for example in part] for part in (parts.training, parts.validation)]
     bot = Bot(language_model, story, *texts, held_out, list(parts.left_out), Origin.of(references, apart))
     bot.save(folder)
     clock.lap("save")
+    record = tracker.finish(bot, folder)
+    clock.lap("track")
+    if record.problem:
+        warn(record.problem)
+    if record.sentence:
+        on_event(Event("tracked", record.sentence))
     on_event(Event("done", f"{story.voice} is ready in {folder}", 1.0))
     return bot, Report(
         bot=str(folder),
         authors=story.authors,
         model=story.model,
-        device=environment.device_name(device),
-        precision=str(precision).removeprefix("torch."),
+        device=machine["device"],
+        precision=machine["precision"],
         posts=story.posts,
         changed=added_up([timeline.changed for timeline in timelines]),
         parts=story.parts,
@@ -184,6 +212,7 @@ def make_bot(
         seed=settings.seed,
         stopped=learned.stopped,
         warnings=warnings,
+        tracking=asdict(record),
     )
 
 

@@ -39,6 +39,7 @@ class Report:
     seed: int
     stopped: bool
     warnings: list[str]
+    tracking: dict[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

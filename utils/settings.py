@@ -20,6 +20,11 @@ MAXIMUM_CHARACTERS = 25_000
 MAXIMUM_MINUTES = 10_000
 """A week; more is a slip of the finger."""
 
+SCHEDULES = ("cosine", "linear")
+
+MINIMUM_BATCH, MAXIMUM_BATCH = 64, 65_536
+"""Tokens in one step: a post or two, and what a large GPU holds of a small model."""
+
 MAXIMUM_AUTHORS = 3
 """More voices than this in one small model are no longer told apart by a reader."""
 
@@ -60,7 +65,8 @@ class TrainingSettings:
     seed: decides the split, the order of the posts and nothing else.
     learned_share: the share of the layers, counted from the top, that learn; embeddings and lower
         layers stay as they were.
-    learning_rate: the peak of AdamW's schedule (warm-up, then cosine to zero).
+    learning_rate: the peak of AdamW's schedule.
+    schedule: how the learning rate falls from there to zero, one of `SCHEDULES`.
     warmup: the share of the budget during which the learning rate rises.
     tokens_per_batch: tokens in one step, padding included.
 
@@ -81,6 +87,7 @@ class TrainingSettings:
     seed: int = 0
     learned_share: float = 0.5
     learning_rate: float = 4e-4
+    schedule: str = "cosine"
     warmup: float = 0.05
     tokens_per_batch: int = 512
 
@@ -94,6 +101,19 @@ class TrainingSettings:
             raise BadSetting(f"The number of steps must be 1 or more; it was {self.steps}.")
         if not 0 <= self.seed < 2**32:
             raise BadSetting(f"The seed must be a whole number from 0 to {2**32 - 1}; it was {self.seed}.")
+        if not 0 < self.learned_share <= 1:
+            raise BadSetting(f"The share of layers that learn must be above 0, at most 1; it was {self.learned_share}.")
+        if not 0 < self.learning_rate <= 1:
+            raise BadSetting(f"The learning rate must be above 0 and at most 1; it was {self.learning_rate}.")
+        if self.schedule not in SCHEDULES:
+            raise BadSetting(f"The schedule must be {' or '.join(SCHEDULES)}; it was {self.schedule}.")
+        if not 0 <= self.warmup <= 0.5:
+            raise BadSetting(f"The share of the warm-up must be from 0 to 0.5; it was {self.warmup}.")
+        if not MINIMUM_BATCH <= self.tokens_per_batch <= MAXIMUM_BATCH:
+            raise BadSetting(
+                f"The tokens in a step must be from {MINIMUM_BATCH} to {MAXIMUM_BATCH:,}; "
+                f"it was {self.tokens_per_batch}."
+            )
 
 
 UPDATE_SETTINGS = TrainingSettings(minutes=3.0, learning_rate=2e-4)

@@ -107,7 +107,7 @@ class Screen:
             self._bar.start()
 
     def _show(self, event: Event) -> None:
-        if event.kind in ("warning", "validation", "held-out", "error") or event.data.get("posts"):
+        if event.kind in ("warning", "validation", "held-out", "tracked", "error") or event.data.get("posts"):
             self._bar.console.print(event.sentence, markup=False, highlight=False)
         if event.kind in ("stage", "loss", "draft"):
             total = None if event.fraction is None else 1.0

@@ -73,7 +73,7 @@ def fine_tune(
             ),
             train_dataset=dataset.training,
             callbacks=[course],
-            optimizers=(optimiser, _Schedule(optimiser, course, settings.warmup)),
+            optimizers=(optimiser, _Schedule(optimiser, course, settings)),
         )
         trainer.remove_callback(PrinterCallback)
         trainer.train()
@@ -140,13 +140,15 @@ class _PostTrainer(Trainer):
 
 
 class _Schedule(LRScheduler):
-    """Warm-up, then cosine to zero (Loshchilov and Hutter 2017, arXiv:1608.03983), on the course's progress.
+    """Warm-up, then a cosine (Loshchilov and Hutter 2017, arXiv:1608.03983) or a line down to zero.
+
+    Both follow the course's progress, of time or of steps.
 
     The warm-up starts at a fifth of the peak and not at zero: on a slow machine there are only dozens of steps.
     """
 
-    def __init__(self, optimiser: torch.optim.Optimizer, course: "Course", warmup: float) -> None:
-        self._course, self._warmup = course, warmup
+    def __init__(self, optimiser: torch.optim.Optimizer, course: "Course", settings: TrainingSettings) -> None:
+        self._course, self._warmup, self._schedule = course, settings.warmup, settings.schedule
         super().__init__(optimiser)
 
     def get_lr(self) -> list[float]:
@@ -154,5 +156,6 @@ class _Schedule(LRScheduler):
         if progress < self._warmup:
             factor = 0.2 + 0.8 * progress / self._warmup
         else:
-            factor = 0.5 * (1 + math.cos(math.pi * (progress - self._warmup) / (1 - self._warmup)))
+            done = (progress - self._warmup) / (1 - self._warmup)
+            factor = 0.5 * (1 + math.cos(math.pi * done)) if self._schedule == "cosine" else 1 - done
         return [base * factor for base in self.base_lrs]

@@ -39,7 +39,9 @@ def _serving(home: Path) -> Iterator[tuple[str, subprocess.Popen]]:
     command = re.search(r"^demo:.*\n\t(.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[1]
     for name, value in (("RUN", sys.executable), ("CURDIR", ROOT), ("VOILA", f"--no-browser --port={_free_port()}")):
         command = command.replace(f"$({name})", str(value))
-    kept = {name: value for name, value in os.environ.items() if name not in ("OMP_NUM_THREADS", "PYTHONPATH")}
+    kept = {
+        name: value for name, value in os.environ.items() if name not in ("OMP_NUM_THREADS", "PYTHONPATH", "WANDB_MODE")
+    }
     with open(home / "log", "w+") as log:
         server = subprocess.Popen(
             command, shell=True, cwd=ROOT, stdout=log, stderr=log, start_new_session=True,

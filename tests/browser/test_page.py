@@ -7,6 +7,7 @@ import re
 import signal
 import statistics
 import subprocess
+import sys
 import time
 import zipfile
 from collections.abc import Callable
@@ -73,6 +74,7 @@ def test_the_whole_way_from_typing_to_a_played_round(visit: Visit, picture: Call
     expect(page.get_by_label("Seed")).to_be_visible()
     picture(page, "3-training")
     expect(page.get_by_text(re.compile(r"Done in .* minutes.*bits per character"))).to_be_visible(timeout=6 * MINUTE)
+    expect(page.get_by_text("Its record is kept on this machine.")).to_be_visible()
     picture(page, "4-trained")
     picture(page, "train", ".ht-region:nth-of-type(3)")
 
@@ -112,6 +114,49 @@ def test_the_whole_way_from_typing_to_a_played_round(visit: Visit, picture: Call
         assert "keeperfinch/bot.json" in bot.namelist()
         assert bot.testzip() is None
         assert not [name for name in bot.namelist() if "private" in name]
+
+
+def test_a_record_at_wandb_asks_for_a_key_and_no_other_record_does(visit: Visit, picture: Callable) -> None:
+    page = visit()
+    read_marlowe(page)
+    page.get_by_text("More settings").click()
+    record, key = page.get_by_label("Record of the training"), page.get_by_label("Key of W&B")
+    expect(key).to_be_hidden()
+    picture(page, "record", ".ht-region:nth-of-type(3)")
+    record.select_option(label="On W&B (Weights & Biases), while it trains")
+    expect(key).to_be_visible()
+    assert key.get_attribute("type") == "password"
+    expect(page.get_by_label("Send the posts, too")).not_to_be_checked()
+    picture(page, "record-online", ".ht-region:nth-of-type(3)")
+    button(page, "Train").click()
+    expect(page.get_by_text("A record on W&B needs a key")).to_be_visible()
+    record.select_option(label="None")
+    expect(key).to_be_hidden()
+
+
+def test_after_a_training_the_page_says_where_its_record_is(
+    visit: Visit, visitors: Path, taught_model: Path, picture: Callable
+) -> None:
+    before = set(visitors.glob("*"))
+    page = visit()
+    read_marlowe(page)
+    (folder,) = set(visitors.glob("*")) - before
+    run = folder / "runs" / "1"
+    run.mkdir(parents=True)
+    command = [sys.executable, "-m", "utils", "train", "sample:keeperfinch", "--steps", "3", "--model", taught_model,
+               "--out", folder / "bots" / "keeperfinch", "--track", "offline", "--watch", "--events",
+               "--json"]  # fmt: skip
+    with open(run / "events.jsonl", "w") as events, open(run / "report.json", "w") as report:
+        ended = subprocess.Popen(command, stdout=report, stderr=events, env={**os.environ, "WANDB_DIR": str(folder)})
+        assert ended.wait(timeout=120) == 0
+    about = {"pid": ended.pid, "began": 0.0, "bot": str(folder / "bots" / "keeperfinch"), "minutes": 1}
+    (run / "run.json").write_text(json.dumps(about))
+    page.reload()  # who closed the page while it trained finds it so
+    expect(page.get_by_text(re.compile(r"Done in .* minutes"))).to_be_visible(timeout=MINUTE)
+    expect(page.get_by_text("Its record is kept on this machine.")).to_be_visible()
+    page.get_by_text("How to send it to W&B").click()
+    expect(page.get_by_text(re.compile(rf"^wandb sync {folder}"))).to_be_visible()
+    picture(page, "recorded", ".ht-region:nth-of-type(3)")
 
 
 def test_stop_keeps_what_was_learned_and_a_reload_finds_the_training_and_then_the_bot(visit: Visit) -> None:

@@ -3,6 +3,7 @@
 In: references and settings. Out: a bot's folder, and the report of how it came about.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -18,8 +19,24 @@ from utils.commands import (
     references_argument,
 )
 from utils.events import Event
-from utils.settings import MAXIMUM_AUTHORS, TrainingSettings
+from utils.settings import MAXIMUM_AUTHORS, SCHEDULES, TrainingSettings
 from utils.terminal import Interrupt, Screen, in_turn
+
+DEFAULTS = TrainingSettings()
+
+
+def knobs(command: Callable) -> Callable:
+    """The options of a search for good settings; in the help they would only frighten."""
+    for name, kind in (
+        ("learning_rate", float),
+        ("learned_share", float),
+        ("schedule", click.Choice(SCHEDULES)),
+        ("warmup", float),
+        ("tokens_per_batch", int),
+    ):
+        names = {f"--{name}", f"--{name.replace('_', '-')}"}  # W&B's agents write the name as the config has it
+        command = click.option(*sorted(names), name, type=kind, default=getattr(DEFAULTS, name), hidden=True)(command)
+    return command
 
 
 @click.command()
@@ -41,25 +58,38 @@ from utils.terminal import Interrupt, Screen, in_turn
 @click.option(
     "--seed", type=SEED_RANGE, default=0, show_default=True, help="Decides the split and the order of the posts."
 )
-@click.option("--track", type=click.Choice(["off"]), default="off", hidden=True)
+@click.option(
+    "--track",
+    type=click.Choice(["off", "offline", "online"]),
+    help="Keep a record with W&B.  [default: online if you are logged in there, else offline: in files]",
+)
+@click.option("--track-posts", is_flag=True, help="The posts may be part of that record, not only their number.")
 @apart_option
 @click.option("--queue", type=click.Path(path_type=Path), hidden=True, help="A lock file: one training at a time.")
 @click.option("--watch", is_flag=True, help="Write a draft before training and after each fifth of it.")
+@knobs
 @json_option
 @events_option
-def train(references, minutes, steps, model, out, seed, track, apart, queue, watch, as_json, events) -> None:  # noqa: ANN001
+def train(
+    references, minutes, steps, model, out, seed, track, track_posts, apart, queue, watch, as_json, events, **knobs
+) -> None:  # noqa: ANN001, ANN003
     """Train a bot on one to three authors.
 
     Ctrl-C ends the training early and keeps the best bot so far; a second Ctrl-C leaves at once.
     """
-    from utils import environment
+    from utils import environment, tracking
     from utils.timelines import authors
 
     started = environment.process_start()
-    settings = checked(TrainingSettings, minutes=minutes, steps=steps, model=model, seed=seed)
+    settings = checked(TrainingSettings, minutes=minutes, steps=steps, model=model, seed=seed, **knobs)
     if (given := len(authors(references, apart))) > MAXIMUM_AUTHORS:
         raise click.UsageError(f"At most {MAXIMUM_AUTHORS} authors can be mixed; {given} were given.")
-    with Screen(events) as screen, Interrupt(screen) as interrupt, in_turn(queue, screen) as turn:
+    with (
+        Screen(events) as screen,
+        Interrupt(screen) as interrupt,
+        in_turn(queue, screen) as turn,
+        tracking.start(track, track_posts, minutes) as tracker,
+    ):
         from utils.pipeline import make_bot
 
         def on_event(event: Event) -> None:
@@ -70,8 +100,9 @@ def train(references, minutes, steps, model, out, seed, track, apart, queue, wat
                 screen.print(f"{event.sentence}: {event.data['post']}\n")
 
         _, report = make_bot(
-            references, settings, on_event, out, interrupt.is_set, turn or started, apart=apart, watch=watch
-        )
+            references, settings, on_event, out, interrupt.is_set, turn or started,
+            apart=apart, watch=watch, tracker=tracker,
+        )  # fmt: skip
     if as_json:
         print_json(report.as_dict())
         return

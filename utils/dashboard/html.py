@@ -8,6 +8,7 @@ import html
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from utils.cleaning import CleanTimeline
 from utils.timelines import Account, Post
@@ -46,6 +47,19 @@ def copy_button(text: str) -> str:
         "board?board.writeText(t).then(done,ask):ask()"
     )
     return f'<button class="ht-copy" type="button" data-text="{escape(text)}" onclick="{escape(script)}">Copy</button>'
+
+
+def record_card(record: dict[str, Any], at_home: bool) -> str:
+    """Where the record of a training is; `at_home`: this machine is the reader's, who can send it from there."""
+    if record.get("url", "") and record["url"].startswith(("https://", "http://")) and not record["sync"]:
+        link = f'<a href="{escape(record["url"])}" target="_blank" rel="noopener">Its record at W&amp;B</a>'
+        return f'<p class="ht-note">{link}</p>'
+    if not record.get("sync"):
+        return ""
+    if not at_home:
+        return '<p class="ht-note">Its record is kept in your folder, on the machine that runs this page.</p>'
+    line = f"{details('How to send it to W&B', record['sync'])}"
+    return f'<div class="ht-note">Its record is kept on this machine.{line}</div>'
 
 
 def author_card(author: CleanTimeline) -> str:

@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,32 @@ class ChildFailed(Exception):
 
 class Problem(UserError):
     """What a child process said that the user can mend."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """How to keep a record of a training with W&B.
+
+    mode: "off", "offline" or "online"; None for the command line's own default. folder: where W&B's files go.
+    key: for this training only; it goes to the child through its environment, and is written nowhere.
+    posts: whether they may be part of the record.
+    """
+
+    mode: str | None = None
+    folder: Path | None = None
+    key: str = field(default="", repr=False)
+    posts: bool = False
+
+    def options(self) -> list[str]:
+        """For the command line."""
+        return [*(["--track", self.mode] if self.mode else []), *(["--track-posts"] if self.posts else [])]
+
+    def environment(self) -> dict[str, str]:
+        """For the child. A page for others does not lend them the key of whoever serves it."""
+        values = {"WANDB_DIR": str(self.folder)} if self.folder else {}
+        if self.key or environment.is_public():
+            values |= {"WANDB_API_KEY": self.key, "NETRC": os.devnull, "WANDB_IDENTITY_TOKEN_FILE": ""}
+        return values
 
 
 def _environment() -> dict[str, str]:
@@ -59,10 +85,19 @@ class Run:
     folder: Path
 
     @classmethod
-    def start(cls, folder: Path, references: Sequence[str], bot: Path, minutes: float, model: str, seed: int) -> "Run":
+    def start(
+        cls,
+        folder: Path,
+        references: Sequence[str],
+        bot: Path,
+        minutes: float,
+        model: str,
+        seed: int,
+        record: Record = Record(),
+    ) -> "Run":
         """Start a training whose bot will be written to `bot`."""
         options = ["--apart", "--minutes", str(minutes), "--model", model, "--seed", str(seed), "--out", str(bot)]
-        return cls._launch(folder, ["train", *references, *options, "--watch"], bot, minutes)
+        return cls._launch(folder, ["train", *references, *options, "--watch", *record.options()], bot, minutes, record)
 
     @classmethod
     def start_update(cls, folder: Path, bot: Path, references: Sequence[str], minutes: float) -> "Run":
@@ -71,13 +106,15 @@ class Run:
         return cls._launch(folder, ["update", str(bot), *named, "--minutes", str(minutes)], bot, minutes)
 
     @classmethod
-    def _launch(cls, folder: Path, arguments: Sequence[str], bot: Path, minutes: float) -> "Run":
+    def _launch(
+        cls, folder: Path, arguments: Sequence[str], bot: Path, minutes: float, record: Record = Record()
+    ) -> "Run":
         folder.mkdir(mode=0o700, parents=True)
         command = [sys.executable, "-m", "utils", *arguments, "--queue", str(_queue()), "--events", "--json"]
         with open(folder / "events.jsonl", "wb") as events, open(folder / "report.json", "wb") as report:
             process = subprocess.Popen(
-                command, cwd=folder, env=_environment(), stdin=subprocess.DEVNULL, stdout=report, stderr=events,
-                start_new_session=True,
+                command, cwd=folder, env={**_environment(), **record.environment()}, stdin=subprocess.DEVNULL,
+                stdout=report, stderr=events, start_new_session=True,
             )  # fmt: skip
         threading.Thread(target=process.wait, daemon=True).start()  # so that it does not stay behind as a zombie
         began = environment.process_began(process.pid)

@@ -12,12 +12,12 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from utils import environment
+from utils import environment, tracking
 from utils.dashboard import worker
 from utils.dashboard.author import Author
-from utils.dashboard.html import curve, post
+from utils.dashboard.html import curve, escape, post, record_card
 from utils.dashboard.region import Progress, Region, button, labelled, row
-from utils.dashboard.runs import Problem, Run, unused
+from utils.dashboard.runs import Problem, Record, Run, unused
 from utils.dashboard.visitor import Visitor
 from utils.models import AUTO, CATALOGUE
 from utils.pipeline import default_folder
@@ -25,6 +25,21 @@ from utils.settings import MAXIMUM_MINUTES, TrainingSettings
 
 SECONDS_BETWEEN_PICTURES = 0.5
 """A chart is drawn anew no more often than this; a GPU makes fifty steps in that time."""
+
+RECORDS = [
+    ("None", "off"),
+    ("On this machine; it can be sent to W&B later", "offline"),
+    ("On W&B (Weights & Biases), while it trains", "online"),
+]
+
+KEY_NOTE = (
+    "From wandb.ai/authorize; used for this training and kept nowhere. Empty: whoever is logged in on this machine."
+)
+
+NO_KEY = (
+    "A record on W&B needs a key. Copy yours from wandb.ai/authorize into More settings, or choose a record on this "
+    "machine."
+)
 
 
 class TrainRegion(Region):
@@ -50,19 +65,33 @@ class TrainRegion(Region):
             widgets.BoundedIntText(defaults.seed, min=0, max=2**32 - 1, description="Seed"), wide=False
         )
         seed_note = widgets.HTML('<p class="ht-note">The seed decides which posts are held out, and their order.</p>')
-        more = widgets.Accordion([widgets.VBox([self._model, self._seed, seed_note])], selected_index=None)
+        self._track = labelled(widgets.Dropdown(options=RECORDS, value="offline", description="Record of the training"))
+        if not environment.is_public():
+            self._track.value = tracking.default_mode()
+        self._key = labelled(widgets.Password(description="Key of W&B"))
+        self._send_posts = widgets.Checkbox(description="Send the posts, too", indent=False)
+        key_note = widgets.HTML(f'<p class="ht-note">{escape(KEY_NOTE)}</p>')
+        self._online = widgets.VBox([self._key, key_note, self._send_posts])
+        self._track.observe(self._show_what_the_record_needs, "value")
+        self._show_what_the_record_needs()
+        more = widgets.Accordion(
+            [widgets.VBox([self._model, self._seed, seed_note, self._track, self._online])], selected_index=None
+        )
         more.set_title(0, "More settings")
         self._train = button("Train", "Start learning from the posts", main=True)
         self._stop = button("Stop", "End the training now and keep what was learned so far")
         self._stop.disabled = True
         self._progress = Progress("Training")
         self._charts = widgets.HTML(layout=widgets.Layout(display="none"))
+        self._record = widgets.HTML()
         self._drafts = widgets.HTML()
         self._settings = widgets.VBox([self._minutes, more, row(self._train, self._stop)])
         self.body.children = [
-            self._settings, self._progress.widget, self.status.widget, self._charts, self._drafts,
+            self._settings, self._progress.widget, self.status.widget, self._record, self._charts, self._drafts,
         ]  # fmt: skip
-        self.controls = [self._minutes, self._model, self._seed, self._train]
+        self.controls = [
+            self._minutes, self._model, self._seed, self._track, self._key, self._send_posts, self._train,
+        ]  # fmt: skip
         self.on_click(self._train, self.start)
         self.on_click(self._stop, self.stop)
         self.close(self.CLOSED)
@@ -82,13 +111,29 @@ class TrainRegion(Region):
         """Start the child process and watch it."""
         if not self._authors:
             return
+        record = self._wanted_record()
         self._before()
         folder = self._visitor.folder
         bot = unused(folder / default_folder([author.posts for author in self._authors]))
         bot.mkdir(parents=True)  # taken: another tab of the same visitor looks for a name too
         references = [author.reference for author in self._authors]
         run = folder / "runs" / time.strftime("%Y%m%d-%H%M%S")
-        self.watch(Run.start(unused(run), references, bot, self._minutes.value, self._model.value, self._seed.value))
+        chosen = (self._minutes.value, self._model.value, self._seed.value, record)
+        self.watch(Run.start(unused(run), references, bot, *chosen))
+
+    def _show_what_the_record_needs(self, change: object = None) -> None:
+        self._online.layout.display = "" if self._track.value == "online" else "none"
+
+    def _wanted_record(self) -> Record:
+        """What was chosen. The key is taken out of its field, and stays nowhere else."""
+        mode, key = self._track.value, self._key.value.strip()
+        if mode == "online":
+            own = not environment.is_public()  # else the server's own key is not the visitors'
+            key = key or (own and environment.secret("WANDB_API_KEY")) or ""
+            if not key and not (own and tracking.logged_in()):
+                raise Problem(NO_KEY)
+        self._key.value = ""
+        return Record(mode, self._visitor.folder, key, mode == "online" and self._send_posts.value)
 
     def resume(self) -> None:
         """Find a training that this visitor started before the page was loaded anew, and has not seen the end of."""
@@ -109,6 +154,7 @@ class TrainRegion(Region):
         self.freeze()
         self._stop.disabled = False
         self.status.clear()
+        self._record.value = ""
         worker.start(self.guarded(self._follow))
 
     def stop(self) -> None:
@@ -131,6 +177,7 @@ class TrainRegion(Region):
                     self._show(view, event.get("fraction"), view.sentence)
             report = self._run.report()
             self.status.say(_summary(report), "warning" if report["warnings"] else "good")
+            self._record.value = record_card(report["tracking"], not environment.is_public())
             self._on_bot(Path(report["bot"]))
         except Problem:
             if not self._asked_to_stop:
