@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 from utils import environment
-from utils.bot import PARTS, Bot
+from utils.bot import Bot
 from utils.cleaning import CleanTimeline
 from utils.copies import CopyIndex
 from utils.events import Event
@@ -183,20 +183,25 @@ class Tracker(Silence):
         self, timelines: Sequence[CleanTimeline], parts: "PostDataset", weights: Path, config: dict[str, Any]
     ) -> None:
         """Open both runs, with what is known before the training."""
-        texts = {name: [example.text for example in getattr(parts, name)] for name in PARTS}
+        self._clerk.do(self._open_runs, timelines, parts, weights, config)
+        self._clerk.do(self._opened.set)
+
+    def _open_runs(
+        self, timelines: Sequence[CleanTimeline], parts: "PostDataset", weights: Path, config: dict[str, Any]
+    ) -> None:
+        learned_and_scored = {"training": parts.training, "validation": parts.validation, "held_out": parts.held_out}
+        texts = {name: [example.text for example in examples] for name, examples in learned_and_scored.items()}
         posts = sum((Counter(timeline.counts()) for timeline in timelines), Counter())
         if environment.find_path(config["model"]) == weights:
             config = {**config, "model": weights.resolve().name}  # where a folder lies is nobody's business
         authors = [timeline.author for timeline in timelines]
         material = Material(authors, dict(posts), parts.counts(), texts, config, weights)
-        if not os.environ.get("WANDB_SWEEP_ID"):  # all runs of a sweep have the same data set; none makes it anew
-            self._clerk.do(self._prepare, material)
-        self._clerk.do(self._runs.open_train, material)
-        self._clerk.do(self._opened.set)
-
-    def _prepare(self, material: Material) -> None:
-        for job in self._runs.open_preprocess(material, self._raw, self._may_send):
-            self._second_clerk.do(job)  # some wait for W&B; the training's figures do not wait for them
+        try:
+            if not os.environ.get("WANDB_SWEEP_ID"):  # all runs of a sweep have the same data set; none makes it anew
+                for job in self._runs.open_preprocess(material, self._raw, self._may_send):
+                    self._second_clerk.do(job)  # some wait for W&B; the training's figures do not wait for them
+        finally:
+            self._runs.open_train(material)
 
     def note(self, event: Event) -> None:
         """Log what a step, a validation or a draft tells; the rest is not for W&B."""
