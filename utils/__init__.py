@@ -20,6 +20,7 @@ The package in reading order, the order in which the data moves:
     pipeline.py     the whole way, once
     update.py       looking for new posts, and learning from them
     report.py       how a bot came about, and where the seconds went
+    sharing/        giving a bot or a draft away         a folder, a text -> card, zip, Hub, GGUF, links
     listener.py     a bot that stays in memory and writes when it is asked
     commands/       the same from a command line: fetch, train, tweet, …
     __main__.py     python -m utils

@@ -1,4 +1,4 @@
-"""The command line: python -m utils fetch | shelf | train | tweet | evaluate | update | models.
+"""The command line: python -m utils fetch | shelf | train | tweet | evaluate | update | share | models.
 
 A contract that scripts and the dashboard depend on. `--json` prints one JSON object on standard output
 and nothing else there; progress and words go to standard error, as JSON Lines with `--events`. Exit
@@ -12,7 +12,7 @@ import sys
 
 import click
 
-from utils.commands import bots, posts, train, update
+from utils.commands import bots, posts, share, train, update
 from utils.terminal import INTERRUPTED, prepare_process
 
 
@@ -38,6 +38,7 @@ for command in (
     bots.tweet,
     bots.evaluate,
     update.update,
+    share.share,
     bots.listen,
     bots.models,
 ):

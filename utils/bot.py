@@ -2,8 +2,9 @@
 
 In: a fine-tuned LanguageModel, what it was made from, and its posts. Out: a folder that plain
 `transformers.pipeline("text-generation", folder)` opens, and the way back from it. Besides the model's
-own files it holds `bot.json`, the story, and `private/`, the posts it learned from and was tested on,
-which sharing leaves out. Knows nothing about how a bot is trained or how it writes.
+own files it holds `bot.json`, the story; `private/`, the posts it learned from and was tested on, which
+sharing leaves out; and, once it was shared, `README.md`, its model card. Knows nothing about how a bot is
+trained or how it writes.
 """
 
 import copy
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     import torch
 
 STORY = "bot.json"
+CARD = "README.md"
 MODEL_FILES = ("config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
 PRIVATE = "private"
 PARTS = ("training", "validation", "held_out", "left_out")
@@ -36,7 +38,7 @@ BEFORE = ".before"
 TOKENIZER_FILES = ("special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt", "tokenizer.model")
 """What some tokenizers write besides."""
 
-BOT_FILES = {STORY, PRIVATE, *MODEL_FILES, *TOKENIZER_FILES}
+BOT_FILES = {STORY, CARD, PRIVATE, *MODEL_FILES, *TOKENIZER_FILES}
 """All that a bot's folder may hold; a folder with anything else in it is never replaced."""
 
 LONGEST_POST = 128

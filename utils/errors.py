@@ -11,6 +11,7 @@ ends with status 1; a page shows it. Anything else that is raised is a bug and k
     ├── BadSetting         a knob was turned past its end
     ├── ModelUnavailable   the pre-trained weights cannot be had, or are not whole
     ├── BadBot             a bot's folder is missing, incomplete, or cannot be written
+    ├── SharingFailed      a bot cannot be published or packed: no consent, no token, no connection
     └── OutOfMemory        this machine is too small for what was asked
 """
 
@@ -45,6 +46,10 @@ class ModelUnavailable(UserError):
 
 class BadBot(UserError):
     """A bot's folder cannot be read, or a bot cannot be written there."""
+
+
+class SharingFailed(UserError):
+    """A bot cannot be published or packed; what was there before is as it was."""
 
 
 class OutOfMemory(UserError):

@@ -96,8 +96,21 @@ UNPACKED_BYTES = 600_000_000
 
 
 def resolve(name: str) -> str:
-    """The model that a name means: "auto" becomes the default's name, everything else is itself."""
-    return AUTO if name == "auto" else name
+    """The model that a name means: "auto" becomes the default's name, a folder its whole path, others are themselves.
+
+    So a bot's story can always tell a folder from an id of the Hub.
+    """
+    if name == "auto":
+        return AUTO
+    folder = environment.find_path(name)
+    return str(folder.resolve()) if name not in CATALOGUE and folder and folder.is_dir() else name
+
+
+def on_the_hub(name: str) -> str | None:
+    """Where the Hub has a model that `resolve` gave; None for a folder of this machine."""
+    if name in CATALOGUE:
+        return CATALOGUE[name].hub_id
+    return name if HUB_ID.fullmatch(name) and not environment.find_path(name) else None
 
 
 def prepare(name: str, on_event: OnEvent = ignore) -> Path:

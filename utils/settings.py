@@ -8,6 +8,28 @@ from dataclasses import dataclass
 
 from utils.errors import BadSetting
 
+PROJECT_URL = "https://github.com/borisdayma/huggingtweets"
+"""Where a reader of a shared bot or post learns what this is: the first huggingtweets, home of the idea. This
+project has no public address of its own yet; when it gets one, it belongs here."""
+
+SHARED_NAME = "huggingtweets"
+"""What the name of a shared bot begins with, so that people find them all."""
+
+CONSENT = {
+    "mine": "The person who made this bot says that these are their own posts.",
+    "consented": "The person who made this bot says that the author of the posts agreed to it.",
+    "fictional": "The author is fictional: nobody lives behind this voice.",
+}
+"""What a maker can say about the author, and how the card passes it on."""
+
+DRAFTS_TO_SHARE = 20
+"""Drafts that are looked through for copies before a bot is shared: one is five points of a hundred, enough to
+tell a bot that repeats from one that does not. A bot of the default model took 96 s for them on two busy cores."""
+
+HUB_PATIENCE = 30.0
+"""Seconds for which the Hub, or the way to it, may be silent before a request is given up: long for an answer, and
+about as long as somebody watches a bar that stands still. The library itself would wait for ever."""
+
 MINIMUM_CHARACTERS = 6_000
 """Under this much text nothing is trained: the threshold of the first huggingtweets (2020)."""
 

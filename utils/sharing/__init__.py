@@ -1,0 +1,200 @@
+"""What leaves the machine when a bot is shared, and what never does.
+
+In: a bot's folder, and what its maker says about the author. Out: the files that may leave, with a model
+card and a story that tells nothing about this machine; as a zip, or for `hub.py` to upload. The posts
+under `private/` stay, as does every file that no bot needs. Knows nothing about how a bot is made.
+"""
+
+import errno
+import io
+import json
+import os
+import re
+import time
+import zipfile
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from utils.bot import BOT_FILES, CARD, MODEL_FILES, PRIVATE, STORY, Bot, Story, read_story
+from utils.errors import BadBot, SharingFailed
+from utils.events import Event, OnEvent, ignore
+from utils.models import on_the_hub
+from utils.settings import CONSENT, DRAFTS_TO_SHARE, WritingSettings
+from utils.sharing.card import CardFacts, model_card, plain, tracking_url
+
+NAMELESS = "a private author"
+"""Who the card names where the author's name was made from that of a file."""
+
+KEPT_TO_ITSELF = "private"
+"""Stands in a shared story for the name of a file or a folder."""
+
+TOLD_AS_IT_IS = ("posts", "parts", "held_out", "tokens_trained", "date")
+
+PIECE = 1 << 20
+"""Bytes that are read and packed at once."""
+
+_LANGUAGE = re.compile(r"[a-z]{2,3}")
+
+Content = Path | bytes
+Files = Mapping[str, Content]
+"""What is shared, by the name that it has there: a file of the bot, or bytes that were made for it."""
+
+
+@dataclass(frozen=True)
+class Maker:
+    """What the maker of a bot says about it.
+
+    consent: "mine", "consented" or "fictional"; None where they have not said.
+    name: who the card says it is; without one, the @handles, or nobody where the name came from a file.
+    language: of the posts, as ISO 639 has it ("en"). Raises `SharingFailed` for what is none of these.
+    """
+
+    consent: str | None = None
+    name: str | None = None
+    language: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.consent is not None and self.consent not in CONSENT:
+            raise SharingFailed(f"'{self.consent}' says nothing about the author. Expected {', '.join(CONSENT)}.")
+        if self.language is not None and not _LANGUAGE.fullmatch(self.language):
+            raise SharingFailed(
+                f"'{self.language[:20]}' is no code of a language. Expected two letters, like en or ja."
+            )
+
+
+def completed(bot: Path, maker: Maker) -> Maker:
+    """What the maker says, with what goes without saying: bundled authors are fictional and write English."""
+    if not is_bundled(read_story(bot)):
+        return maker
+    return Maker(maker.consent or "fictional", maker.name, maker.language or "en")
+
+
+def check_consent(maker: Maker) -> None:
+    """Raise `SharingFailed` where nobody has said that the author may be published."""
+    if maker.consent is None:
+        raise SharingFailed(
+            "Whose posts are these? A bot is published only if they are your own, its author agreed, or the author is "
+            "fictional. Say which: --author mine, consented or fictional."
+        )
+
+
+def is_bundled(story: Story) -> bool:
+    """Whether all its authors came with this project."""
+    return all(source.startswith("sample:") for source in story.sources)
+
+
+def told(story: Story, maker: Maker) -> Story:
+    """The story as it may leave: no path, no name of a file, no author who was named after one.
+
+    Only what a story is known to hold is passed on, so that what is added to it later does not leave by accident.
+    """
+    names = [maker.name] if maker.name else [author if author.startswith("@") else NAMELESS for author in story.authors]
+    model = story.model if on_the_hub(story.model) else KEPT_TO_ITSELF
+    changed = {
+        "authors": list(dict.fromkeys(plain(name) for name in names)),
+        "sources": [source if source.startswith("sample:") else KEPT_TO_ITSELF for source in story.sources],
+        "model": model,
+        "settings": {**story.settings, "model": model},
+        "versions": {name: number for name, number in story.versions.items() if name != "platform"},
+        "tracking": {"url": url} if (url := tracking_url(story)) else {},
+    }
+    passed_on = {field.name: getattr(story, field.name) for field in fields(story) if field.name in TOLD_AS_IT_IS}
+    return type(story)(
+        **passed_on, **{field.name: changed[field.name] for field in fields(story) if field.name in changed}
+    )
+
+
+def files(bot: Path, maker: Maker, place: str, drafts: int = 0, copies: float | None = None) -> dict[str, Content]:
+    """What is shared of a bot, the card and the story made anew; the card is put into the bot's folder, too.
+
+    place: what the card tells `pipeline` to load. drafts, copies: see `CardFacts`. Raises `BadBot` or `SharingFailed`.
+    """
+    story = told(read_story(bot), maker)
+    if missing := [name for name in MODEL_FILES if not (bot / name).is_file()]:
+        raise BadBot(f"The bot in {bot} is not whole: {', '.join(missing)} is missing. Train it again.")
+    facts = CardFacts(place, _start(bot), maker.consent, maker.language, drafts, copies)
+    try:
+        card = model_card(story, facts).encode()
+    except (ValueError, TypeError, LookupError) as error:
+        raise BadBot(f"{bot / STORY} is damaged ({error}). Train the bot again.") from error
+    with suppress(OSError):  # a folder that cannot be written can be shared all the same
+        (bot / CARD).write_bytes(card)
+    there = {name: bot / name for name in sorted(BOT_FILES - {PRIVATE, CARD, STORY}) if (bot / name).is_file()}
+    made = {CARD: card, STORY: (json.dumps(asdict(story), indent=2, ensure_ascii=False) + "\n").encode()}
+    return {**made, **there}
+
+
+def _start(bot: Path) -> str:
+    """The token that opens a post, as `Bot.save` wrote it. Raises `BadBot`."""
+    try:
+        return "" + json.loads((bot / "tokenizer_config.json").read_text("utf-8"))["bos_token"]
+    except (OSError, ValueError, TypeError, LookupError) as error:
+        raise BadBot(f"{bot / 'tokenizer_config.json'} is damaged ({error}). Train the bot again.") from error
+
+
+def measure_copies(bot: Path, drafts: int = DRAFTS_TO_SHARE, on_event: OnEvent = ignore) -> tuple[int, float | None]:
+    """Have the bot write, and say how many drafts came and which share of them are copies; None without its posts."""
+    if not drafts or not (bot / PRIVATE).is_dir():
+        return 0, None
+    from utils import evaluation, generation
+
+    sentence = f"Writing {drafts} drafts, to see how many are copies"
+    on_event(Event("stage", sentence, 0.0))
+
+    def tell(event: Event) -> None:
+        if event.kind == "draft":
+            on_event(Event("stage", sentence, event.fraction))
+
+    loaded = Bot.load(bot)
+    written = generation.write(loaded, count=drafts, settings=WritingSettings(seed=0), on_event=tell).drafts
+    found = evaluation.originality(loaded, written)
+    return found.drafts, found.copies
+
+
+def path_for(bot: Path, out: Path | None, kind: str) -> Path:
+    """Where a bot is written as one file: `out`, or the bot's name in this folder.
+
+    kind: "zip" or "gguf". Raises `SharingFailed` for a name that does not end like that.
+    """
+    target = (out or Path(f"{bot.resolve().name}.{kind}")).expanduser()
+    if target.suffix.lower() != f".{kind}" or target.is_dir():
+        raise SharingFailed(
+            f"{target} is not the name of a {kind} file. Choose another --out, one that ends in .{kind}."
+        )
+    return target
+
+
+def write_zip(
+    contents: Files, folder: str, target: Path, on_share: Callable[[float], None] = lambda share: None
+) -> Path:
+    """Write files into a zip, under one folder, piece by piece; a zip that was there is replaced when all is written.
+
+    Weights do not get smaller, so they are only stored. Raises `SharingFailed` where it cannot be written.
+    """
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    try:
+        total, done = sum(map(_size, contents.values())) or 1, 0
+        with zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as zipped:
+            for name, content in contents.items():
+                source = io.BytesIO(content) if isinstance(content, bytes) else content.open("rb")
+                entry = zipfile.ZipInfo(f"{folder}/{name}", time.localtime()[:6])
+                entry.external_attr = 0o644 << 16
+                with source, zipped.open(entry, "w", force_zip64=True) as packed:
+                    while piece := source.read(PIECE):
+                        packed.write(piece)
+                        done += len(piece)
+                        on_share(done / total)
+        partial.replace(target)
+    except OSError as error:
+        reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or str(error)
+        raise SharingFailed(f"The zip could not be written to {target}: {reason}. Choose another --out.") from error
+    finally:
+        with suppress(OSError):
+            partial.unlink()
+    return target
+
+
+def _size(content: Content) -> int:
+    return len(content) if isinstance(content, bytes) else content.stat().st_size
