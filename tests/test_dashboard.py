@@ -7,7 +7,6 @@ import random
 import re
 import signal
 import time
-import zipfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from utils.cleaning import clean
 from utils.dashboard import Dashboard, upload
 from utils.dashboard.game import ending, questions, score
 from utils.dashboard.html import author_card, copy_button, curve, post, posts_by_month, record_card
-from utils.dashboard.keep import zip_bot
+from utils.dashboard.publish import PublishRegion
 from utils.dashboard.region import Region
 from utils.dashboard.runs import ChildFailed, Problem, Record, Run, Writer
 from utils.dashboard.visitor import Visitor
@@ -81,15 +80,6 @@ def test_score_and_ending_say_how_it_went() -> None:
     answers = [question.real for question in asked]
     assert score([True, False, True, True]) == "3 of 4 right, 2 in a row"
     assert ending(asked, answers).startswith(f"You told {sum(answers)} of 4 apart. Of the bot's 2 posts, 2 passed")
-
-
-def test_a_download_has_no_private_posts(bot: Path, tmp_path: Path) -> None:
-    shares: list[float] = []
-    with zipfile.ZipFile(zip_bot(bot, tmp_path / "bot.zip", shares.append)) as zipped:
-        names = zipped.namelist()
-    assert "unit7bakes/bot.json" in names and "unit7bakes/model.safetensors" in names
-    assert not [name for name in names if "private" in name]
-    assert shares[-1] == 1.0
 
 
 def test_a_visitor_cannot_come_to_what_is_anothers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -340,3 +330,32 @@ def test_the_page_asks_no_other_host_for_anything() -> None:
         addresses = re.findall(r"https?://[\w.]+", source.read_text("utf-8"))
         assert set(addresses) <= {"http://www.w3.org"}, source
     assert json.loads((ROOT / "voila.json").read_text())["VoilaConfiguration"]["template"] == "huggingtweets"
+
+
+def test_a_page_for_others_never_publishes_with_the_token_of_whoever_runs_it(
+    bot: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HUGGINGTWEETS_PUBLIC", "1")
+    monkeypatch.setenv("HF_TOKEN", "hf_" + "ofTheServer")
+    form = PublishRegion()
+    form.offer(bot)
+    form.publish_button.click()
+    assert "Give your token for the Hub" in form.status.widget.value
+    assert not form.busy
+
+
+def test_a_form_for_the_hub_knows_that_bundled_authors_are_fictional_and_asks_about_others(
+    bot: Path, tmp_path: Path
+) -> None:
+    form = PublishRegion()
+    form.offer(bot)
+    assert (form.choice.value, form.called.value) == ("fictional", "@unit7bakes")
+    other = tmp_path / "diary"
+    other.mkdir()
+    story = json.loads((bot / "bot.json").read_text())
+    (other / "bot.json").write_text(json.dumps({**story, "sources": ["diary.txt"], "authors": ["diary"]}))
+    form.offer(other)
+    assert (form.choice.value, form.called.value) == (None, "a private author")
+    assert form.name.value == "huggingtweets-bot"
+    form.publish_button.click()
+    assert "Say whose posts they are" in form.status.widget.value

@@ -6,7 +6,7 @@ about widgets.
 
 import html
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -60,6 +60,16 @@ def record_card(record: dict[str, Any], at_home: bool) -> str:
         return '<p class="ht-note">Its record is kept in your folder, on the machine that runs this page.</p>'
     line = f"{details('How to send it to W&B', record['sync'])}"
     return f'<div class="ht-note">Its record is kept on this machine.{line}</div>'
+
+
+def post_links(links: Mapping[str, str]) -> str:
+    """Where a draft can be posted, each network in a new tab; what is posted is looked at there once more."""
+    made = " · ".join(
+        f'<a href="{escape(url)}" target="_blank" rel="noopener noreferrer" '
+        f'aria-label="Post this draft on {escape(name)}, in a new tab">{escape(name)}</a>'
+        for name, url in links.items()
+    )
+    return f'<p class="ht-links">Post on {made}</p>'
 
 
 def author_card(author: CleanTimeline) -> str:

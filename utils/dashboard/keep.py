@@ -1,11 +1,10 @@
-"""Keep it: download the bot, or open an earlier one.
+"""Keep it: download the bot, put it on the Hub, or open an earlier one.
 
 In: the visitor's folder and the bot at hand. Out: a zip without the author's posts, or an earlier bot.
 Knows nothing about what is in a bot.
 """
 
 import shutil
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,26 +14,14 @@ import ipywidgets as widgets
 import traitlets
 
 from utils import environment
-from utils.bot import PRIVATE, is_version_before, read_story
-from utils.dashboard import worker
+from utils.bot import is_version_before, read_story
+from utils.dashboard.publish import PublishRegion
 from utils.dashboard.region import Progress, Region, Status, button, labelled, row
 from utils.dashboard.visitor import ASSETS, Visitor
 from utils.errors import BadBot, UserError
+from utils.sharing import Maker, completed, files, write_zip
 
 PIECE = 1 << 22
-
-
-def zip_bot(bot: Path, target: Path, on_file: Callable[[float], None] = lambda share: None) -> Path:
-    """Write a bot without its private posts as a zip. Weights do not get smaller, so they are only stored."""
-    files = sorted(path for path in bot.rglob("*") if path.is_file() and PRIVATE not in path.relative_to(bot).parts)
-    total = sum(path.stat().st_size for path in files) or 1
-    done = 0
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as zipped:
-        for path in files:
-            zipped.write(path, Path(bot.name) / path.relative_to(bot))
-            done += path.stat().st_size
-            on_file(done / total)
-    return target
 
 
 class _Download(anywidget.AnyWidget):
@@ -73,9 +60,11 @@ class KeepRegion(Region):
         self._earlier = labelled(widgets.Dropdown(options=[], description="An earlier bot"))
         self._open_earlier = button("Open it", "Write with this bot")
         self._progress = Progress("Packing the bot")
+        self.hub = PublishRegion()
         self._choice = widgets.VBox([self._earlier, row(self._open_earlier)])
         self.body.children = [
-            row(self._pack), self._progress.widget, self._download, self._choice, self.status.widget,
+            row(self._pack, self.hub.unfold_button), self._progress.widget, self._download, self.hub.body, self._choice,
+            self.status.widget,
         ]  # fmt: skip
         self._delete = button(self.DELETE, "Delete all that this page keeps for you: uploads, posts and bots")
         self.deleting = Status()
@@ -111,6 +100,7 @@ class KeepRegion(Region):
         self._earlier.value = next((name for name in names if not bot or name != bot.name), names[0] if names else None)
         self._choice.layout.display = "" if len(there) > 1 or there and not bot else "none"
         self._pack.layout.display = "" if bot else "none"
+        self.hub.offer(bot)
         if there or bot:
             self.open()
         else:
@@ -122,8 +112,9 @@ class KeepRegion(Region):
             self._delete.description = self.REALLY
             return
         self._delete.description = self.DELETE
-        if self._is_training():
-            self.deleting.say("A training is going on; stop it first.", "warning")
+        if self._is_training() or self.hub.busy:
+            what = "A training" if self._is_training() else "An upload"
+            self.deleting.say(f"{what} is going on; stop it first.", "warning")
             return
         self._leave_bot()
         shutil.rmtree(self._visitor.folder)
@@ -132,23 +123,19 @@ class KeepRegion(Region):
 
     def pack(self) -> None:
         """Make the zip, beside the page, and offer it."""
-        self.freeze()
-        worker.start(self.guarded(self._make_zip))
+        self.work(self._make_zip, self._progress)
 
     def _make_zip(self) -> None:
-        try:
-            target = self._visitor.folder / f"{self._bot.name}.zip"
-            zip_bot(self._bot, target, lambda share: self._progress.show(share, "Packing the bot"))
-            self._zip = target
-            self._download.name, self._download.size = target.name, target.stat().st_size
-            if environment.in_colab():
-                from google.colab import files
+        bot, target = self._bot, self._visitor.folder / f"{self._bot.name}.zip"
+        ready = files(bot, completed(bot, Maker()), bot.name)
+        write_zip(ready, bot.name, target, lambda share: self._progress.show(share, "Packing the bot"))
+        self._zip = target
+        self._download.name, self._download.size = target.name, target.stat().st_size
+        if environment.in_colab():
+            from google.colab import files as downloads
 
-                files.download(str(target))
-            self._download.layout.display = ""
-        finally:
-            self._progress.hide()
-            self.unfreeze()
+            downloads.download(str(target))
+        self._download.layout.display = ""
 
     def _asked(self, _: Any, content: dict[str, Any], buffers: list) -> None:
         with self.catching():

@@ -12,6 +12,7 @@ from typing import Any
 
 import ipywidgets as widgets
 
+from utils.dashboard import worker
 from utils.dashboard.html import details, escape
 from utils.dashboard.runs import ChildFailed
 from utils.errors import UserError
@@ -112,6 +113,20 @@ class Region:
         """Let everything be pressed again."""
         for control in self.controls:
             control.disabled = False
+
+    def work(self, action: Callable[[], Any], progress: Progress) -> None:
+        """Do something that takes time beside the page; meanwhile nothing here can be pressed."""
+        self.freeze()
+        self.status.clear()
+
+        def to_the_end() -> None:
+            try:
+                action()
+            finally:
+                progress.hide()
+                self.unfreeze()
+
+        worker.start(self.guarded(to_the_end))
 
     def on_click(self, button: widgets.Button, action: Callable[[], Any]) -> None:
         """Call `action` when a button is pressed; what it raises is shown here, not lost."""

@@ -1,4 +1,4 @@
-"""The page's child processes: a training or an update, which outlives the page, and a bot that writes when asked.
+"""The page's child processes: a training or an update, which outlives the page; a bot that writes; and errands.
 
 In: references and settings, or a bot's folder. Out: events, as `--events` prints them. A training keeps
 its events in a file, so that a page that was reloaded finds it again and sees all of it. Knows nothing
@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -269,3 +269,43 @@ class Writer:
             self._process.wait(SECONDS_TO_LEAVE)
         except (OSError, subprocess.TimeoutExpired):
             self._process.kill()
+
+
+class Errand:
+    """A command in a child process that the page waits for: its events while it works, and what it printed.
+
+    secrets: environment variables for the child alone; unlike arguments, nobody else on the machine can read them.
+    """
+
+    def __init__(self, arguments: Sequence[str], secrets: Mapping[str, str]) -> None:
+        self.result: dict[str, Any] = {}
+        self._stopped = False
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "utils", *arguments, "--events", "--json"], env={**_environment(), **secrets},
+            text=True, encoding="utf-8", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+
+    def events(self) -> Iterator[dict[str, Any]]:
+        """What it says, to its end. Raises `Problem` or `ChildFailed` if it failed; stops without a word if told to."""
+        words: list[str] = []
+        problem = None
+        for line in self._process.stderr:
+            event = _as_event(line)
+            if event is None:
+                words = [*words[-40:], line]
+            elif event["event"] == "error":
+                problem = event["sentence"]
+            else:
+                yield event
+        printed = self._process.stdout.read()  # one line; it fits into the pipe
+        if self._process.wait() == 0:
+            self.result = json.loads(printed)
+        elif not self._stopped:
+            if problem:
+                raise Problem(problem)
+            raise ChildFailed("".join(words) or "It ended without a word; it may have been killed.")
+
+    def stop(self) -> None:
+        """Have it leave at once. A child of a notebook's kernel may have been born deaf to SIGINT."""
+        self._stopped = True
+        self._process.terminate()

@@ -13,10 +13,11 @@ import ipywidgets as widgets
 
 from utils.bot import read_story
 from utils.dashboard import worker
-from utils.dashboard.html import copy_button, escape, post
+from utils.dashboard.html import copy_button, escape, post, post_links
 from utils.dashboard.region import Progress, Region, button, labelled, row
 from utils.dashboard.runs import ChildFailed, Problem, Writer
 from utils.settings import WritingSettings
+from utils.sharing.links import MASTODON, server_name, share_links
 
 OPENING_WORDS = 3
 """Words of a draft that "More like this" begins with."""
@@ -47,17 +48,24 @@ class WriteRegion(Region):
         self._write = button("Write", "Write posts in this voice", main=True)
         self._stop = button("Stop", "Write no more")
         self._stop.disabled = True
+        self._server = labelled(
+            widgets.Text(description="Your Mastodon server", placeholder=MASTODON, continuous_update=False)
+        )
+        self._host = MASTODON
+        self._server.layout.display = "none"
+        self._links: list[tuple[widgets.HTML, str]] = []
         self._voice = widgets.HTML()
         self._progress = Progress("Writing")
         self._drafts = widgets.VBox()
         self._kept = widgets.VBox()
         self.body.children = [
             self._voice, self._opening, self._count, self._daring, row(self._write, self._stop),
-            self._progress.widget, self.status.widget, self._drafts, self._kept,
+            self._progress.widget, self.status.widget, self._drafts, self._kept, self._server,
         ]  # fmt: skip
         self.controls = [self._opening, self._count, self._daring, self._write]
         self.on_click(self._write, lambda: self.start(self._opening.value))
         self.on_click(self._stop, self.stop)
+        self._server.observe(self.guarded(lambda _: self._move()), "value")
         self.close(self.CLOSED)
 
     def offer(self, bot: Path) -> None:
@@ -161,16 +169,32 @@ class WriteRegion(Region):
         note = f"Repeats a post it learned from: {draft['copied_from']}" if draft["copied_from"] else ""
         keep = button("Keep", "Put this draft below, where the next ones do not replace it")
         more = button("More like this", "Write more that begin like this one")
-        card = widgets.VBox([widgets.HTML(post(text, note)), row(widgets.HTML(copy_button(text)), keep, more)])
+        links = self._links_of(draft["text"])
+        card = widgets.VBox([widgets.HTML(post(text, note)), row(widgets.HTML(copy_button(text)), keep, more), links])
         card.add_class("ht-draft")
-        self.on_click(keep, lambda: self._keep(text, keep))
+        self.on_click(keep, lambda: self._keep(draft, keep))
         self.on_click(more, lambda: self._more(draft["text"]))
         return card
 
-    def _keep(self, text: str, control: widgets.Button) -> None:
+    def _links_of(self, text: str) -> widgets.HTML:
+        """Links that post a draft; they follow the choice of a server."""
+        links = widgets.HTML(post_links(share_links(text, self._host)))
+        self._links.append((links, text))
+        self._server.layout.display = ""
+        return links
+
+    def _move(self) -> None:
+        """Post to the server that was typed, from all drafts that are there."""
+        self._host = server_name(self._server.value)
+        self.status.clear()
+        for links, text in self._links:
+            links.value = post_links(share_links(text, self._host))
+
+    def _keep(self, draft: dict[str, Any], control: widgets.Button) -> None:
         control.disabled, control.description = True, "Kept"
         heading = () if self._kept.children else (widgets.HTML("<h3>Kept</h3>"),)
-        self._kept.children = (*self._kept.children, *heading, widgets.HTML(post(text, footer=copy_button(text))))
+        card = widgets.HTML(post(draft["post"], footer=copy_button(draft["post"])))
+        self._kept.children = (*self._kept.children, *heading, card, self._links_of(draft["text"]))
 
     def _more(self, text: str) -> None:
         if self.busy:
