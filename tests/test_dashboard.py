@@ -241,9 +241,9 @@ def test_a_page_for_others_lends_them_no_key(monkeypatch: pytest.MonkeyPatch) ->
     page.train._track.value = "online"
     with pytest.raises(Problem, match="needs a key"):
         page.train._wanted_record()
-    page.train._key.value = KEY
+    page.train._key.widget.value = KEY
     assert page.train._wanted_record().key == KEY
-    assert page.train._key.value == "", "no widget keeps it"
+    assert page.train._key.widget.value == "", "no widget keeps it"
 
 
 def test_the_record_is_a_link_or_the_command_that_sends_it() -> None:

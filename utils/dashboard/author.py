@@ -15,7 +15,7 @@ from utils.cleaning import CleanTimeline, check_enough
 from utils.dashboard import worker
 from utils.dashboard.html import author_card, escape, preview
 from utils.dashboard.key import KeyField
-from utils.dashboard.region import Progress, Region, button, labelled, row
+from utils.dashboard.region import Progress, Region, button, labelled, row, tick
 from utils.dashboard.upload import Upload
 from utils.dashboard.visitor import Visitor
 from utils.environment import find_path
@@ -56,8 +56,7 @@ class AuthorRegion(Region):
             )
         )
         self._key = KeyField("Your key for X", "the bearer token of your app, from console.x.com")
-        self._terms = widgets.Checkbox(description=self.TERMS, indent=False, layout=widgets.Layout(width="100%"))
-        self._terms.add_class("ht-tick")
+        self._terms = tick(self.TERMS)
         self._price = widgets.HTML()
         self._for_x = widgets.VBox([self._price, self._key.widget, self._terms], layout=widgets.Layout(display="none"))
         self._understood = widgets.HTML()

@@ -13,7 +13,7 @@ from utils import environment
 from utils.bot import read_story
 from utils.dashboard.html import escape
 from utils.dashboard.key import KeyField
-from utils.dashboard.region import Progress, Region, button, labelled, row
+from utils.dashboard.region import Progress, Region, button, labelled, row, tick
 from utils.dashboard.runs import Errand, Problem
 from utils.sharing import Maker, completed, told
 from utils.sharing.hub import TOKENS, default_name, find_token
@@ -45,8 +45,7 @@ class PublishRegion(Region):
             f'rel="noopener noreferrer">{escape(TOKENS.removeprefix("https://"))}</a>. It is written '
             "nowhere. The posts that the bot learned from stay here.</p>"
         )
-        self._private = widgets.Checkbox(True, description="Only I can see it", indent=False)
-        self._private.add_class("ht-tick")
+        self._private = tick("Only I can see it", ticked=True)
         self.publish_button = button("Upload it", "Upload the bot to your account on the Hugging Face Hub", main=True)
         self._stop = button("Stop", "Break the upload off; nothing is published")
         self._stop.disabled = True

@@ -161,6 +161,13 @@ def labelled(control: widgets.Widget, wide: bool = True) -> widgets.Widget:
     return control
 
 
+def tick(text: str, ticked: bool = False) -> widgets.Checkbox:
+    """A box to tick, with its sentence beside it."""
+    made = widgets.Checkbox(ticked, description=text, indent=False, layout=widgets.Layout(width="100%"))
+    made.add_class("ht-tick")
+    return made
+
+
 def button(text: str, tip: str, main: bool = False) -> widgets.Button:
     """A button that is wide enough for its text; `main` is the one that a region is about."""
     made = widgets.Button(description=text, tooltip=tip, layout=widgets.Layout(width="auto"))

@@ -16,7 +16,8 @@ from utils import environment, tracking
 from utils.dashboard import worker
 from utils.dashboard.author import Author
 from utils.dashboard.html import curve, escape, post, record_card
-from utils.dashboard.region import Progress, Region, button, labelled, row
+from utils.dashboard.key import KeyField
+from utils.dashboard.region import Progress, Region, button, labelled, row, tick
 from utils.dashboard.runs import Problem, Record, Run, unused
 from utils.dashboard.visitor import Visitor
 from utils.models import AUTO, CATALOGUE
@@ -32,9 +33,7 @@ RECORDS = [
     ("On W&B (Weights & Biases), while it trains", "online"),
 ]
 
-KEY_NOTE = (
-    "From wandb.ai/authorize; used for this training and kept nowhere. Empty: whoever is logged in on this machine."
-)
+KEY_NOTE = "The key is written nowhere. Without one, the record goes to whoever is logged in on this machine."
 
 NO_KEY = (
     "A record on W&B needs a key. Copy yours from wandb.ai/authorize into More settings, or choose a record on this "
@@ -68,10 +67,10 @@ class TrainRegion(Region):
         self._track = labelled(widgets.Dropdown(options=RECORDS, value="offline", description="Record of the training"))
         if not environment.is_public():
             self._track.value = tracking.default_mode()
-        self._key = labelled(widgets.Password(description="Key of W&B"))
-        self._send_posts = widgets.Checkbox(description="Send the posts, too", indent=False)
+        self._key = KeyField("Your key for W&B", "from wandb.ai/authorize")
+        self._send_posts = tick("Send the posts, too")
         key_note = widgets.HTML(f'<p class="ht-note">{escape(KEY_NOTE)}</p>')
-        self._online = widgets.VBox([self._key, key_note, self._send_posts])
+        self._online = widgets.VBox([self._key.widget, key_note, self._send_posts])
         self._track.observe(self._show_what_the_record_needs, "value")
         self._show_what_the_record_needs()
         more = widgets.Accordion(
@@ -90,7 +89,7 @@ class TrainRegion(Region):
             self._settings, self._progress.widget, self.status.widget, self._record, self._charts, self._drafts,
         ]  # fmt: skip
         self.controls = [
-            self._minutes, self._model, self._seed, self._track, self._key, self._send_posts, self._train,
+            self._minutes, self._model, self._seed, self._track, self._key.widget, self._send_posts, self._train,
         ]  # fmt: skip
         self.on_click(self._train, self.start)
         self.on_click(self._stop, self.stop)
@@ -125,14 +124,13 @@ class TrainRegion(Region):
         self._online.layout.display = "" if self._track.value == "online" else "none"
 
     def _wanted_record(self) -> Record:
-        """What was chosen. The key is taken out of its field, and stays nowhere else."""
-        mode, key = self._track.value, self._key.value.strip()
+        """What was chosen."""
+        mode, key = self._track.value, self._key.take()
         if mode == "online":
             own = not environment.is_public()  # else the server's own key is not the visitors'
             key = key or (own and environment.secret("WANDB_API_KEY")) or ""
             if not key and not (own and tracking.logged_in()):
                 raise Problem(NO_KEY)
-        self._key.value = ""
         return Record(mode, self._visitor.folder, key, mode == "online" and self._send_posts.value)
 
     def resume(self) -> None:
