@@ -20,7 +20,7 @@ from utils.language_model import load_folder
 from utils.pipeline import make_bot
 from utils.settings import TrainingSettings
 from utils.sharing import Maker, check_consent, completed, files, measure_copies, path_for, told, write_zip
-from utils.sharing.card import CardFacts, model_card, tracking_url
+from utils.sharing.card import CardFacts, model_card
 from utils.sharing.gguf import write_gguf
 from utils.sharing.hub import default_name
 
@@ -143,14 +143,32 @@ def test_a_strange_name_is_only_a_name(name: str) -> None:
 
 
 def test_a_page_of_the_training_is_linked_only_where_there_is_one() -> None:
-    class Tracked(Story):
-        tracking = {"url": "https://wandb.ai/somebody/huggingtweets/runs/abc"}
+    there, here = "https://wandb.ai/somebody/huggingtweets/runs/abc", "file:///home/somebody/wandb"
+    assert f"({there})" in model_card(replace(STORY, tracking={"url": there}), FACTS)
+    assert "wandb" not in model_card(replace(STORY, tracking={"url": here}), FACTS)
+    assert told(replace(STORY, tracking={"url": here, "folder": "/home/somebody"}), Maker("mine")).tracking == {}
 
-    class Local(Story):
-        tracking = {"url": "file:///home/somebody/wandb", "folder": "/home/somebody"}
 
-    assert "(https://wandb.ai/somebody/huggingtweets/runs/abc)" in model_card(Tracked(**vars(STORY)), FACTS)
-    assert tracking_url(Local(**vars(STORY))) is None and tracking_url(STORY) is None
+ACCOUNT = {
+    "network": "Bluesky", "id": "did:plc:x", "handle": "@quiet.bsky.social", "name": "A Quiet Life", "followers": 1234,
+    "link": "https://bsky.app/profile/quiet.bsky.social", "avatar": "https://cdn.bsky.app/img/avatar/plain/did:plc:x/a@jpeg",
+    "posts": 5, "notice": "",
+}  # fmt: skip
+
+
+def test_the_card_shows_the_account_that_a_network_told_of() -> None:
+    text = rendered(model_card(replace(STORY, accounts=[ACCOUNT]), FACTS))
+    assert f'A Quiet Life <a href="{ACCOUNT["link"]}">@quiet.bsky.social</a> on Bluesky with 1,234 followers' in text
+    assert ACCOUNT["avatar"] in text
+    assert told(replace(STORY, accounts=[ACCOUNT]), Maker(name="Somebody")).accounts == []
+
+
+@pytest.mark.parametrize(
+    "odd", [HOSTILE, None, 5, ["x"], "javascript:alert(1)", "https://x.example/) [more](https://evil"]
+)
+def test_an_account_with_strange_facts_is_only_text(odd: object) -> None:
+    text = rendered(model_card(replace(STORY, accounts=[dict.fromkeys(ACCOUNT, odd)]), FACTS))
+    assert "<img" not in text and "javascript:" not in re.sub(r">[^<]*<", "", text) and 'href="https://evil' not in text
 
 
 def test_the_story_that_is_told_has_no_file_no_folder_and_no_name_made_from_one() -> None:

@@ -52,6 +52,7 @@ class Story:
     held_out: `posts`, `characters`, `bits_per_character_before` and `bits_per_character`.
     date: when it was made, ISO 8601 in UTC.
     tracking: `url`, the address of its training's run at W&B, or nothing.
+    accounts: what networks say of the authors: see `timelines.Account`.
     """
 
     authors: list[str]
@@ -65,6 +66,7 @@ class Story:
     tokens_trained: int
     date: str
     tracking: dict[str, str] = field(default_factory=dict)
+    accounts: list[dict[str, Any]] = field(default_factory=list)
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "Story":
@@ -73,7 +75,7 @@ class Story:
         Raises `TypeError` or `LookupError` for a value that is missing or of another kind.
         """
         kinds = {field.name: get_origin(field.type) or field.type for field in fields(cls)}
-        value = {"tracking": {}, **value}  # a bot may be older than tracking
+        value = {"tracking": {}, "accounts": [], **value}  # a bot may be older than these
         for name, kind in kinds.items():
             if not isinstance(value[name], kind):
                 raise TypeError(f"{name} is {value[name]!r}")

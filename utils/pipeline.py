@@ -182,6 +182,7 @@ def make_bot(
         tokens_trained=learned.tokens,
         date=datetime.now(UTC).isoformat(timespec="seconds"),
         tracking={"url": tracker.url} if tracker.url else {},
+        accounts=[asdict(timeline.account) for timeline in timelines if timeline.account],
     )
     texts = [[example.text for example in part] for part in (parts.training, parts.validation)]
     bot = Bot(language_model, story, *texts, held_out, list(parts.left_out), Origin.of(references, apart))

@@ -99,6 +99,8 @@ def told(story: Story, maker: Maker) -> Story:
         "settings": {**story.settings, "model": model},
         "versions": {name: number for name, number in story.versions.items() if name != "platform"},
         "tracking": {"url": url} if (url := tracking_url(story)) else {},
+        # Who calls the voice something else has a reason.
+        "accounts": story.accounts if maker.name in (None, story.voice) else [],
     }
     passed_on = {field.name: getattr(story, field.name) for field in fields(story) if field.name in TOLD_AS_IT_IS}
     return type(story)(

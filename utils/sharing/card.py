@@ -65,8 +65,12 @@ def escape(text: str) -> str:
 
 def tracking_url(story: Story) -> str | None:
     """Where the training can be looked at on Weights & Biases; None where it was not sent there."""
-    url = (getattr(story, "tracking", None) or {}).get("url")
-    return url if isinstance(url, str) and re.fullmatch(r"https://[\w.-]+(/[\w./%~-]*)?", url) else None
+    return safe_address(story.tracking.get("url"))
+
+
+def safe_address(url: Any) -> str | None:
+    """An address that cannot end the link that it stands in; None for anything else."""
+    return url if isinstance(url, str) and re.fullmatch(r"https://[\w.-]+(/[\w./@:%~?=&-]*)?", url) else None
 
 
 def _metadata(story: Story, facts: CardFacts) -> dict[str, Any]:
@@ -141,7 +145,7 @@ def _posts(story: Story, facts: CardFacts) -> str:
     return f"""## Which posts
 
 {CONSENT.get(facts.consent, NOT_SAID)}
-
+{"".join(map(_account, story.accounts))}
 | posts of {escape(story.voice)} | |
 |:--|--:|
 {rows}
@@ -149,6 +153,19 @@ def _posts(story: Story, facts: CardFacts) -> str:
 Of those that were kept, {parts.get("training", 0):,} were learned from, {parts.get("validation", 0):,} chose the best
 weights, and the newest {parts.get("held_out", 0):,} were held out to test it. None of them comes with this bot.
 """
+
+
+def _account(account: dict[str, Any]) -> str:
+    """What a network says of an author, in a line."""
+    handle, link, picture = escape(str(account.get("handle"))), *map(safe_address, map(account.get, ("link", "avatar")))
+    followers = account.get("followers")
+    told = [
+        f"{escape(str(account.get('name') or ''))} ".lstrip() + (f"[{handle}]({link})" if link else handle),
+        f"on {escape(str(account.get('network')))}",
+        f"with {followers:,} followers" if isinstance(followers, int) else "",
+        f"([picture]({picture}))" if picture else "",
+    ]
+    return f"\n{' '.join(filter(None, told))}\n"
 
 
 def _training(story: Story) -> str:
