@@ -18,7 +18,7 @@ from utils.atomic import replacing_folder
 from utils.bot import Bot, check_output_folder, read_story
 from utils.errors import BadBot
 from utils.pipeline import make_bot
-from utils.settings import TrainingSettings
+from utils.settings import CleaningSettings, TrainingSettings
 
 
 @pytest.fixture(scope="module")
@@ -252,3 +252,30 @@ def test_a_process_killed_while_saving_leaves_the_old_bot_or_the_new_one(folder:
         process.wait()
         process.stdout.close()
         assert Bot.load(target).training in expected
+
+
+@pytest.mark.parametrize(
+    "strange",
+    [
+        {"authors": [5]},
+        {"sources": [None]},
+        {"posts": {"fetched": "many"}},
+        {"held_out": {"posts": 1, "characters": 1, "bits_per_character_before": 10**400, "bits_per_character": 1}},
+        {"held_out": {"posts": 1, "characters": 1, "bits_per_character_before": "low", "bits_per_character": 1}},
+        {"tracking": {"url": 5}},
+        {"accounts": ["@quiet"]},
+    ],
+)
+def test_a_story_that_a_stranger_made_up_gets_a_sentence(strange: dict, folder: Path) -> None:
+    story = json.loads((folder / "bot.json").read_text("utf-8"))
+    (folder / "bot.json").write_text(json.dumps(story | strange))
+    with pytest.raises(BadBot, match="bot.json is damaged"):
+        read_story(folder)
+
+
+@pytest.mark.parametrize("strange", [5, [], {"min_words": "three"}, {"nonsense": 1}])
+def test_rules_of_cleaning_that_are_none_are_the_usual_ones(strange: object, folder: Path) -> None:
+    story = json.loads((folder / "bot.json").read_text("utf-8"))
+    story["settings"]["cleaning"] = strange
+    (folder / "bot.json").write_text(json.dumps(story))
+    assert read_story(folder).cleaning == CleaningSettings()

@@ -14,15 +14,26 @@ import pytest
 from markdown_it import MarkdownIt
 from tiny import save_tiny_model
 
-from utils.bot import Bot, Story, check_output_folder, read_story
+from utils.bot import Bot, check_output_folder, read_story
 from utils.errors import BadBot, SharingFailed
 from utils.language_model import load_folder
 from utils.pipeline import make_bot
 from utils.settings import TrainingSettings
-from utils.sharing import Maker, check_consent, completed, files, measure_copies, path_for, told, write_zip
+from utils.sharing import (
+    Maker,
+    check_consent,
+    completed,
+    files,
+    is_bundled,
+    measure_copies,
+    path_for,
+    shared_name,
+    told,
+    write_zip,
+)
 from utils.sharing.card import CardFacts, model_card
 from utils.sharing.gguf import write_gguf
-from utils.sharing.hub import default_name
+from utils.story import Story
 
 STORY = Story(
     authors=["@bob", "@alice@fosstodon.org"],
@@ -182,6 +193,52 @@ def test_the_story_that_is_told_has_no_file_no_folder_and_no_name_made_from_one(
     assert told(STORY, Maker("mine")).model == "smollm2-135m"
 
 
+def test_what_is_added_to_a_story_later_does_not_leave_by_accident() -> None:
+    added = {"update": {"model": "/home/bob/model"}, "place": "/home/bob", "learning_rate": "/home/bob"}
+    story = replace(STORY, settings={**STORY.settings, **added}, posts={**STORY.posts, "/home/bob": 1})
+    assert "/home/bob" not in str(told(story, Maker("mine")))
+    assert "/home/bob" not in model_card(told(story, Maker("mine")), FACTS)
+
+
+@pytest.mark.parametrize(
+    ("authors", "sources", "bundled"),
+    [
+        (["@keeperfinch"], ["sample:keeperfinch"], True),
+        (["@keeperfinch", "@unit7bakes"], ["sample:keeperfinch", "sample:unit7bakes"], True),
+        (["diary"], ["diary.jsonl", "sample:keeperfinch"], False),
+        (["diary"], ["sample:keeperfinch"], False),
+        (["@keeperfinch"], ["sample:keeperfinch/../diary"], False),
+        (["@keeperfinch"], [], False),
+    ],
+)
+def test_only_the_bundled_authors_go_without_saying(authors: list[str], sources: list[str], bundled: bool) -> None:
+    assert is_bundled(replace(STORY, authors=authors, sources=sources)) == bundled
+
+
+def test_a_link_in_a_bots_folder_is_not_followed(bot: Path, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("of mine")
+    (bot / "README.md").symlink_to(secret)
+    contents = files(bot, Maker("fictional"), "x")
+    assert secret.read_text() == "of mine" and "of mine" not in str(contents["README.md"])
+    (bot / "merges.txt").symlink_to(secret)
+    with pytest.raises(BadBot, match="merges.txt leads elsewhere"):
+        files(bot, Maker("fictional"), "x")
+
+
+def test_weights_that_are_cut_off_are_not_shared(bot: Path) -> None:
+    with open(bot / "model.safetensors", "r+b") as weights:
+        weights.truncate(5000)
+    with pytest.raises(BadBot, match="weights of the bot .* are damaged"):
+        files(bot, Maker("fictional"), "x")
+
+
+def test_a_file_is_named_after_no_file_and_not_put_into_the_bot(bot: Path) -> None:
+    assert path_for(bot, None, "zip") == Path("huggingtweets-unit7bakes.zip")
+    with pytest.raises(SharingFailed, match="inside the bot's own folder"):
+        path_for(bot, bot / "x.zip", "zip")
+
+
 @pytest.mark.parametrize(
     ("authors", "name"),
     [
@@ -193,7 +250,7 @@ def test_the_story_that_is_told_has_no_file_no_folder_and_no_name_made_from_one(
     ],
 )
 def test_a_repository_is_named_after_handles_alone(authors: list[str], name: str) -> None:
-    assert default_name(authors) == name
+    assert shared_name(authors) == name
 
 
 def test_whose_posts_they_are_has_to_be_said_but_for_bundled_authors(bot: Path) -> None:

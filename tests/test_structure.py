@@ -17,7 +17,7 @@ LAYERS = [
     {"utils.errors", "utils.events", "utils.settings"},
     {"utils.locks", "utils.environment", "utils.atomic", "utils.copies", "utils.post_length", "utils.terminal",
      "utils.report"},
-    {"utils.colab", "utils.language_model"},
+    {"utils.colab", "utils.language_model", "utils.story"},
     {"utils.scoring", "utils.bot"},
     {"utils.timelines.dates", "utils.timelines.encodings", "utils.timelines.markup", "utils.timelines.tables",
      "utils.timelines.containers", "utils.timelines.json_values", "utils.timelines.handles"},

@@ -189,6 +189,9 @@ def test_the_weights_are_part_of_the_record_if_they_are_asked_for(train: Train, 
 
 MODES = [
     ([], {"WANDB_MODE": "disabled"}, "off"),
+    ([], {"WANDB_MODE": "off", "WANDB_API_KEY": KEY}, "off"),
+    ([], {"WANDB_DISABLED": "true", "WANDB_API_KEY": KEY}, "off"),
+    ([], {"WANDB_MODE": "a slip of the finger", "WANDB_API_KEY": KEY}, "offline"),
     (["--track", "off"], {"WANDB_API_KEY": KEY}, "off"),
     ([], {"WANDB_API_KEY": KEY, "WANDB_MODE": "offline"}, "offline"),
     (["--track", "online"], {}, "offline"),

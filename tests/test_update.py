@@ -15,15 +15,18 @@ from pathlib import Path
 
 import pytest
 import torch
+from internet import Internet
+from networks import FakeBluesky
 from safetensors.torch import load_file
 
+from utils import sharing
 from utils.atomic import replacing_folder, swap_folders
 from utils.bot import BEFORE, PARTS, Bot, read_origin, read_posts, read_story, swap_with_before
 from utils.cleaning import CleanTimeline, clean
 from utils.comparison import Comparison
 from utils.copies import fold
 from utils.dataset import build
-from utils.errors import BadBot, BadReference
+from utils.errors import BadBot, BadReference, NetworkFailed
 from utils.events import Event
 from utils.new_posts import HANDFUL, MINIMUM_NEW_POSTS, plan, really_new, unknown
 from utils.pipeline import make_bot
@@ -363,7 +366,33 @@ def test_a_file_that_has_gone_is_named_and_another_takes_its_place(home: Path, t
 
 
 def test_where_the_posts_came_from_is_not_in_what_is_shared(home: Path) -> None:
-    assert str(home) not in (home / "bot/bot.json").read_text("utf-8")
+    contents = sharing.files(home / "bot", sharing.Maker("mine"), "x")
+    made = [content for content in contents.values() if isinstance(content, bytes)]
+    assert made and all(str(home).encode() not in content for content in made)
+    assert not [name for name in contents if "private" in name]
+
+
+def test_a_place_that_was_named_is_remembered_also_where_nothing_was_new(home: Path, texts: list[str]) -> None:
+    elsewhere = home / "elsewhere.jsonl"
+    elsewhere.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts[:30]))
+    assert not update_bot(home / "bot", [str(elsewhere)], QUICK).updated
+    assert read_origin(home / "bot").references == [str(elsewhere)]
+
+
+def test_a_bot_by_handle_looks_at_the_network_and_says_when_it_is_away(
+    taught_model: Path, tmp_path: Path, internet: Internet
+) -> None:
+    there = FakeBluesky(internet, [post.text for post in load("sample:keeperfinch").posts[:300]])
+    make_bot(["@quiet.bsky.social"], replace(QUICK, model=str(taught_model)), out=tmp_path / "bot")
+    for post in load("sample:unit7bakes").posts[:60]:
+        there.write(post.text)
+    report = update_bot(tmp_path / "bot", settings=QUICK, force=True)
+    assert report.new_posts["found"] > 40
+    story = read_story(tmp_path / "bot")
+    assert [account["handle"] for account in story.accounts] == ["@quiet.bsky.social"]
+    internet.hosts.clear()
+    with pytest.raises(NetworkFailed, match="public.api.bsky.app"):
+        update_bot(tmp_path / "bot", settings=QUICK)
 
 
 def test_a_strangers_file_in_the_folder_is_not_lost(home: Path, texts: list[str]) -> None:

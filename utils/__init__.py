@@ -10,6 +10,7 @@ The package in reading order, the order in which the data moves:
     training.py     learning within a budget of minutes  model, PostDataset -> a better model
     course.py       when to validate, what to keep, when training is over
     bot.py          what is kept                         model and story    -> a folder
+    story.py        where a bot comes from, as its bot.json tells it
     generation.py   writing                              a Bot, an opening  -> Drafts
     evaluation.py   the plain truth about a bot          a Bot              -> figures
     comparison.py   was an update worth it?              figures            -> a verdict

@@ -1,7 +1,7 @@
-"""Folders that appear whole or not at all.
+"""Folders and files that appear whole or not at all.
 
-In: the folder that is to exist, and a block that fills it. Out: the old folder or the new one, whenever
-the process is killed. Knows nothing about what is in it.
+In: what is to exist, and a block that fills it. Out: the old one or the new one, whenever the process is killed.
+Knows nothing about what is in it.
 """
 
 import ctypes
@@ -40,6 +40,22 @@ def replacing_folder(target: Path, before: Path | None = None) -> Iterator[Path]
         _flush(target.parent)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+@contextmanager
+def replacing_file(target: Path) -> Iterator[Path]:
+    """Yield the path of a file beside `target`; when the block ends well, it takes the target's place.
+
+    Raises `OSError` where it cannot be written; the target is then as it was, and nothing is left behind.
+    """
+    _remove_stale(target)
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    try:
+        yield partial
+        partial.replace(target)
+    finally:
+        with suppress(OSError):
+            partial.unlink()
 
 
 def recover(target: Path) -> None:

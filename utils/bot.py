@@ -10,18 +10,19 @@ trained or how it writes.
 import copy
 import errno
 import json
+import shutil
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_origin
+from typing import TYPE_CHECKING, Any
 
 from utils import environment
-from utils.atomic import recover, replacing_folder, swap_folders
+from utils.atomic import recover, replacing_file, replacing_folder, swap_folders
 from utils.environment import find_path
 from utils.errors import BadBot, ModelUnavailable
 from utils.language_model import LanguageModel, load_folder
-from utils.settings import CleaningSettings
+from utils.story import Story
 
 if TYPE_CHECKING:
     import torch
@@ -43,56 +44,6 @@ BOT_FILES = {STORY, CARD, PRIVATE, *MODEL_FILES, *TOKENIZER_FILES}
 
 LONGEST_POST = 128
 """New tokens after which plain `generate` stops: about twice the longest post that X takes in English."""
-
-
-@dataclass(frozen=True)
-class Story:
-    """Where a bot comes from; written to `bot.json`, readable by people and programs.
-
-    held_out: `posts`, `characters`, `bits_per_character_before` and `bits_per_character`.
-    date: when it was made, ISO 8601 in UTC.
-    tracking: `url`, the address of its training's run at W&B, or nothing.
-    accounts: what networks say of the authors: see `timelines.Account`.
-    """
-
-    authors: list[str]
-    sources: list[str]
-    model: str
-    posts: dict[str, int]
-    parts: dict[str, int]
-    held_out: dict[str, float]
-    settings: dict[str, Any]
-    versions: dict[str, str]
-    tokens_trained: int
-    date: str
-    tracking: dict[str, str] = field(default_factory=dict)
-    accounts: list[dict[str, Any]] = field(default_factory=list)
-
-    @classmethod
-    def from_json(cls, value: dict[str, Any]) -> "Story":
-        """A story as `bot.json` holds it; what a later version added is left aside.
-
-        Raises `TypeError` or `LookupError` for a value that is missing or of another kind.
-        """
-        kinds = {field.name: get_origin(field.type) or field.type for field in fields(cls)}
-        value = {"tracking": {}, "accounts": [], **value}  # a bot may be older than these
-        for name, kind in kinds.items():
-            if not isinstance(value[name], kind):
-                raise TypeError(f"{name} is {value[name]!r}")
-        float(value["held_out"]["bits_per_character_before"])
-        return cls(**{name: value[name] for name in kinds})
-
-    @property
-    def cleaning(self) -> CleaningSettings:
-        """The rules by which the bot's posts were cleaned; others that it meets are held to the same."""
-        chosen = self.settings.get("cleaning", {})
-        known = {field.name for field in fields(CleaningSettings)}
-        return CleaningSettings(**{name: value for name, value in chosen.items() if name in known})
-
-    @property
-    def voice(self) -> str:
-        """Whose voice it is, in words."""
-        return " and ".join(self.authors)
 
 
 @dataclass(frozen=True)
@@ -134,7 +85,7 @@ class Bot:
     def save(self, folder: Path, keep_before: bool = False) -> None:
         """Write the bot, weights in half precision; a bot that was there is replaced in one step.
 
-        keep_before: the bot that was there stays, in `version_before(folder)`.
+        keep_before: the bot that was there stays, in `version_before(folder)`; otherwise none does.
         Whenever the process is killed, the folder holds the old bot or the new one. Raises `BadBot`
         where the disk is full or the folder cannot be written.
         """
@@ -149,6 +100,8 @@ class Bot:
                     (staging / PRIVATE / f"{name}.jsonl").write_text("".join(line + "\n" for line in lines), "utf-8")
                 if self.origin:
                     _write_json(staging / PRIVATE / ORIGIN, asdict(self.origin))
+            if not keep_before:  # else the version before would be another bot's
+                shutil.rmtree(version_before(folder), ignore_errors=True)
         except OSError as error:
             if error.errno == errno.ENOSPC:
                 raise BadBot(f"The disk is full; the bot could not be written to {folder}.") from error
@@ -246,7 +199,7 @@ def read_story(folder: Path) -> Story:
         return Story.from_json(json.loads((folder / STORY).read_text("utf-8")))
     except (FileNotFoundError, NotADirectoryError):
         raise BadBot(f"{folder} is not a bot: it has no {STORY}.") from None
-    except (OSError, ValueError, TypeError, LookupError, RecursionError) as error:
+    except (OSError, ValueError, TypeError, LookupError, ArithmeticError, RecursionError) as error:
         raise BadBot(f"{folder / STORY} is damaged ({error}). Train the bot again.") from error
 
 
@@ -277,9 +230,8 @@ def remember(folder: Path, origin: Origin) -> None:
     """Note in a bot's folder where its posts came from; nothing else in it changes. Raises `BadBot`."""
     private = _absolute(folder) / PRIVATE
     try:
-        with tempfile.TemporaryDirectory(prefix=f".{ORIGIN}.", dir=private) as scratch:
-            _write_json(Path(scratch) / ORIGIN, asdict(origin))
-            (Path(scratch) / ORIGIN).replace(private / ORIGIN)
+        with replacing_file(private / ORIGIN) as partial:
+            _write_json(partial, asdict(origin))
     except OSError as error:
         raise BadBot(f"{private / ORIGIN} cannot be written: {error.strerror}.") from error
 

@@ -175,6 +175,15 @@ def process_began(pid: int) -> float | None:
         return None
 
 
+def end_children(name: str) -> None:
+    """End the processes of this name that this one has started, and that are still there."""
+    with suppress(psutil.Error):
+        for child in psutil.Process().children(recursive=True):
+            with suppress(psutil.Error):
+                if child.name() == name:
+                    child.terminate()
+
+
 def free_disk(folder: Path) -> int:
     """Bytes free on the disk that holds `folder`, which need not exist yet."""
     folder = folder.absolute()

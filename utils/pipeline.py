@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from utils import environment
-from utils.bot import Bot, Origin, Story, check_output_folder
+from utils.bot import Bot, Origin, check_output_folder
 from utils.cleaning import CleanTimeline, check_enough, clean
 from utils.errors import BadSetting, ModelUnavailable
 from utils.events import Event, OnEvent, both, ignore
@@ -21,6 +21,7 @@ from utils.language_model import LanguageModel
 from utils.post_length import marked
 from utils.report import Clock, Report, added_up
 from utils.settings import MAXIMUM_AUTHORS, CleaningSettings, TrainingSettings, WritingSettings
+from utils.story import Story
 from utils.timelines import Fetching, Timeline, authors, load_together
 from utils.timelines.handles import parse
 from utils.tracking import Silence

@@ -37,6 +37,7 @@ from utils.cleaning import CleanTimeline
 from utils.copies import CopyIndex
 from utils.events import Event
 from utils.settings import WritingSettings
+from utils.story import public_names
 from utils.timelines import Timeline
 from utils.timelines.samples import NAMES
 from utils.tracking_runs import Material, RawPosts, Runs, first_line, import_quietly
@@ -57,8 +58,8 @@ DRAFTS = 5
 SHARE_FOR_DRAFTS, MOST_SECONDS_FOR_DRAFTS = 0.015, 10.0
 """Of the minutes, for drafts of the finished bot: 4.5 of 300 s. What is not written by then is left."""
 
-MODES = {"online": "online", "run": "online", "offline": "offline", "dryrun": "offline", "disabled": "off"}
-"""What WANDB_MODE may say, and what that is called here."""
+MODES = {"online": "online", "run": "online", "disabled": "off", "off": "off"}
+"""What WANDB_MODE may say, and what that is called here. Whatever else it says is "offline": nothing is sent."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,11 @@ def logged_in() -> bool:
 
 def default_mode() -> str:
     """What WANDB_MODE says; without it online if somebody is logged in, else offline."""
-    return MODES.get(os.environ.get("WANDB_MODE", "").lower()) or ("online" if logged_in() else "offline")
+    if os.environ.get("WANDB_DISABLED", "").lower() in ("1", "true", "yes", "on"):
+        return "off"
+    if chosen := os.environ.get("WANDB_MODE", "").strip().lower():
+        return MODES.get(chosen, "offline")
+    return "online" if logged_in() else "offline"
 
 
 def start(mode: str | None = None, send_posts: bool = False, minutes: float = 0.0) -> Silence:
@@ -194,7 +199,7 @@ class Tracker(Silence):
         posts = sum((Counter(timeline.counts()) for timeline in timelines), Counter())
         if environment.find_path(config["model"]) == weights:
             config = {**config, "model": weights.resolve().name}  # where a folder lies is nobody's business
-        authors = [timeline.author for timeline in timelines]
+        authors = public_names(timeline.author for timeline in timelines)
         material = Material(authors, dict(posts), parts.counts(), texts, config, weights)
         try:
             if not os.environ.get("WANDB_SWEEP_ID"):  # all runs of a sweep have the same data set; none makes it anew
@@ -256,7 +261,7 @@ class Tracker(Silence):
         runs, failure = self._runs, self._clerk.failure or self._second_clerk.failure
         if not runs.folders:
             why = first_line(failure) if failure else "it did not start in time"
-            return Outcome("offline", problem=f"The training was not tracked; the bot is not affected. (W&B: {why})")
+            return Outcome("off", problem=f"The training was not tracked; the bot is not affected. (W&B: {why})")
         if runs.online and in_time and not failure:
             return Outcome("online", runs.url, str(runs.folders[-1]), None, f"Tracked with W&B: {runs.url}")
         problem = runs.problem

@@ -7,6 +7,7 @@ that the first huggingtweets had. Waits for W&B wherever W&B wants that; who can
 What is never written: keys, names of folders, addresses; posts only where the caller says that they may be.
 """
 
+import atexit
 import hashlib
 import json
 import os
@@ -18,7 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from utils import environment
-from utils.bot import STORY, Story
+from utils.bot import STORY
+from utils.story import Story
 
 if TYPE_CHECKING:
     import wandb
@@ -193,6 +195,8 @@ def import_quietly() -> None:
     places = {f"WANDB_{name}_DIR": str(kept / name.lower()) for name in ("CACHE", "DATA", "ARTIFACT")}
     for name, value in {**quiet, **places}.items():
         os.environ.setdefault(name, value)
+    # W&B's helper outlives a program that it could not send everything for, by minutes, and holds on to its output.
+    atexit.register(environment.end_children, "wandb-core")  # before the import: W&B's own end comes first
     import wandb  # noqa: F401
 
 

@@ -17,7 +17,6 @@ from utils.bot import (
     PARTS,
     Bot,
     Origin,
-    Story,
     check_output_folder,
     read_origin,
     read_posts,
@@ -34,6 +33,8 @@ from utils.new_posts import HANDFUL, MINIMUM_NEW_POSTS, REPLAY, Lesson, plan, re
 from utils.pipeline import introduce, read
 from utils.report import Clock, UpdateReport, added_up
 from utils.settings import UPDATE_SETTINGS, TrainingSettings
+from utils.story import Story
+from utils.timelines import Fetching
 
 if TYPE_CHECKING:
     from utils.course import Training
@@ -54,11 +55,13 @@ def update_bot(
     started: float | None = None,
     apart: bool = False,
     force: bool = False,
+    accept_x_terms: bool = False,
 ) -> UpdateReport:
     """Look for new posts and learn from them, within the budget of minutes.
 
     references: where to look; where the bot's posts came from, unless given. The bot remembers them.
     started, should_stop, apart: as for `make_bot`. force: keep the new version whatever it lost.
+    accept_x_terms: see `timelines.Fetching`.
     Raises a `UserError` for whatever the user can mend; the bot is then as it was.
     """
     clock = Clock(time.monotonic() if started is None else started)
@@ -69,9 +72,10 @@ def update_bot(
     origin = Origin.of(references, apart) if references else _checked(remembered, folder)
 
     on_event(Event("stage", "Looking for new posts"))
-    timelines = read(origin.references, story.cleaning, origin.apart, on_event)
+    fetching = Fetching(newest=True, accept_x_terms=accept_x_terms, should_stop=should_stop)
+    timelines = read(origin.references, story.cleaning, origin.apart, on_event, fetching)
     introduce(timelines, on_event)
-    if remembered is None:
+    if origin != remembered:
         remember(folder, origin)
     found = unknown(timelines, parts)
     new = len(really_new(found, parts))
@@ -242,10 +246,13 @@ def _retold(
     figure_before = story.held_out["bits_per_character_before"]
     since = untrained.bits if untrained else figure_before * comparison.new_after.characters
     handles = [timeline.author for timeline in timelines if timeline.author.startswith("@")]
+    accounts = {account["handle"]: account for account in story.accounts}
+    accounts |= {timeline.account.handle: asdict(timeline.account) for timeline in timelines if timeline.account}
     return replace(
         story,
         authors=list(dict.fromkeys([*story.authors, *handles])),
-        sources=[timeline.source for timeline in timelines],
+        sources=list(dict.fromkeys([*story.sources, *(timeline.source for timeline in timelines)])),
+        accounts=list(accounts.values()),
         posts=added_up([timeline.counts() for timeline in timelines]),
         parts={**{name: len(texts) for name, texts in lesson.parts.items() if name != "left_out"},
                "near_duplicates": story.parts.get("near_duplicates", 0) + lesson.dataset.near_duplicates},
@@ -257,7 +264,7 @@ def _retold(
             ),
             "bits_per_character": round(now.bits_per_character, 4),
         },
-        settings={**story.settings, "update": {**asdict(settings), "model": story.model, "replay": REPLAY}},
+        settings={**story.settings, "update": {**asdict(settings), "replay": REPLAY}},
         versions=environment.versions(),
         tokens_trained=story.tokens_trained + learned.tokens,
         date=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -106,7 +106,7 @@ def test_the_whole_way_from_typing_to_a_played_round(visit: Visit, picture: Call
     expect(page.get_by_text(re.compile(r"You told \d+ of \d+ apart.*passed for real: 0%"))).to_be_visible()
 
     button(page, "Pack the bot").click()
-    download = page.get_by_role("button", name=re.compile("Download keeperfinch.zip"))
+    download = page.get_by_role("button", name=re.compile("Download huggingtweets-keeperfinch.zip"))
     expect(download).to_be_visible(timeout=MINUTE)
     with page.expect_download(timeout=MINUTE) as saved:
         download.click()
@@ -120,7 +120,7 @@ def test_a_record_at_wandb_asks_for_a_key_and_no_other_record_does(visit: Visit,
     page = visit()
     read_marlowe(page)
     page.get_by_text("More settings").click()
-    record, key = page.get_by_label("Record of the training"), page.get_by_label("Key of W&B")
+    record, key = page.get_by_label("Record of the training"), page.get_by_label("Your key for W&B")
     expect(key).to_be_hidden()
     picture(page, "record", ".ht-region:nth-of-type(3)")
     record.select_option(label="On W&B (Weights & Biases), while it trains")

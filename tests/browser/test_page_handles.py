@@ -40,7 +40,7 @@ def test_a_handle_is_fetched_while_one_watches_and_can_be_stopped(
     expect(page.get_by_label("Your key for X")).to_be_hidden()
     page.get_by_role("button", name="Read the posts").click()
     expect(page.get_by_text("@quiet.bsky.social: 200 posts, 2 pages")).to_be_visible(timeout=10_000)
-    page.get_by_role("button", name="Stop").first.click()
+    page.get_by_role("button", name="Stop fetching").click()
     expect(page.get_by_text("A Quiet Life", exact=True)).to_be_visible(timeout=10_000)
     expect(page.get_by_text("Stopped after")).to_be_visible()
     expect(page.get_by_role("link", name="@quiet.bsky.social")).to_have_attribute(
@@ -65,7 +65,7 @@ def test_x_wants_a_key_and_a_tick_and_the_key_stays_nowhere(
     expect(page.get_by_text("on the page, tick the box")).to_be_visible(timeout=10_000)
     assert there.asked == []
     page.get_by_label("I know that X takes money").check()
-    page.get_by_label("Your key for X").fill("not a key")
+    page.get_by_label("Your key for X").fill("not-a-key")
     page.get_by_role("button", name="Read the posts").click()
     expect(page.get_by_text("X does not accept the key")).to_be_visible(timeout=10_000)
     page.get_by_label("Your key for X").fill(BEARER)

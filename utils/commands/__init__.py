@@ -38,6 +38,11 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 events_option = click.option("--events", is_flag=True, help="Tell the progress as JSON Lines on standard error.")
 references_argument = click.argument("references", nargs=-1, required=True, metavar="REFERENCE...")
 apart_option = click.option("--apart", is_flag=True, help="Each file is an author of its own, not all of them one.")
+x_terms_option = click.option(
+    "--accept-x-terms",
+    is_flag=True,
+    help="You know that X takes money for each post, and that its terms restrict training on them.",
+)
 SEED_RANGE = click.IntRange(0, 2**32 - 1)
 
 

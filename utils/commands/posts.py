@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from utils.commands import apart_option, events_option, json_option, print_json, references_argument
+from utils.commands import apart_option, events_option, json_option, print_json, references_argument, x_terms_option
 from utils.errors import BadReference, TooFewPosts
 from utils.events import Event
 from utils.terminal import Interrupt, Screen
@@ -25,11 +25,7 @@ if TYPE_CHECKING:
 @click.option("--out", type=click.Path(path_type=Path), help="Write the posts to this file, as JSON Lines.")
 @click.option("--limit", type=click.IntRange(min=1), help="At most so many posts of each author, the newest.")
 @click.option("--refresh", is_flag=True, help="Fetch everything again, not only what is newer.")
-@click.option(
-    "--accept-x-terms",
-    is_flag=True,
-    help="You know that X takes money for each post, and that its terms restrict training on them.",
-)
+@x_terms_option
 @apart_option
 @json_option
 @events_option

@@ -11,7 +11,7 @@ import click
 from utils.commands import events_option, json_option, print_json
 from utils.events import Event, OnEvent
 from utils.settings import CONSENT, DRAFTS_TO_SHARE, HUB_PATIENCE, MAXIMUM_DRAFTS
-from utils.terminal import Screen
+from utils.terminal import Interrupt, Screen
 
 if TYPE_CHECKING:
     from utils.sharing import Maker
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 @click.option("--language", metavar="CODE", help="The language of the posts, like en, for the card.")
 @click.option("--name", metavar="NAME", help="Of the repository.  [default: huggingtweets-NAME]")
 @click.option("--public", is_flag=True, help="Let everybody see the repository; without it you alone do.")
-@click.option("--out", type=click.Path(path_type=Path), help="The file.  [default: NAME.zip or NAME.gguf]")
+@click.option("--out", type=click.Path(path_type=Path), help="The file.  [default: huggingtweets-NAME.zip or .gguf]")
 @click.option(
     "--drafts",
     type=click.IntRange(0, MAXIMUM_DRAFTS),
@@ -58,7 +58,7 @@ def share(bot, to, author, called, language, name, public, out, drafts, patience
     from utils.bot import read_story
     from utils.sharing import Maker, completed, path_for, told
 
-    with Screen(events) as screen:
+    with Screen(events) as screen, Interrupt(screen):
         bot = bot.expanduser()
         maker = completed(bot, Maker(author, called, language))
         if to == "hub":
@@ -85,12 +85,12 @@ def _to_hub(
     bot: Path, maker: "Maker", name: str | None, public: bool, drafts: int, patience: float, on_event: OnEvent
 ) -> tuple[dict[str, Any], str]:
     from utils.bot import read_story
-    from utils.sharing import check_consent, files, measure_copies, told
-    from utils.sharing.hub import Account, default_name, find_token
+    from utils.sharing import check_consent, files, measure_copies, shared_name, told
+    from utils.sharing.hub import Account, find_token
 
     check_consent(maker)
     account = Account(find_token(), patience, on_event)
-    place = account.repository(name or default_name(told(read_story(bot), maker).authors))
+    place = account.repository(name or shared_name(told(read_story(bot), maker).authors))
     ready = files(bot, maker, place, *measure_copies(bot, drafts, on_event))
     published = account.publish(ready, place, private=not public)
     seen_by = "only you can see it" if published.private else "everybody can see it"

@@ -3,11 +3,21 @@
 In: a bot's folder, and references where its own do not hold any more. Out: the bot, better or as it was.
 """
 
+import os
 from pathlib import Path
 
 import click
 
-from utils.commands import SEED_RANGE, Minutes, apart_option, checked, events_option, json_option, print_json
+from utils.commands import (
+    SEED_RANGE,
+    Minutes,
+    apart_option,
+    checked,
+    events_option,
+    json_option,
+    print_json,
+    x_terms_option,
+)
 from utils.events import Event
 from utils.settings import UPDATE_SETTINGS, TrainingSettings
 from utils.terminal import Interrupt, Screen, in_turn
@@ -27,11 +37,12 @@ from utils.terminal import Interrupt, Screen, in_turn
 @click.option("--seed", type=SEED_RANGE, default=0, show_default=True, help="Decides which new posts are held out.")
 @click.option("--force", is_flag=True, help="Keep the new version, whatever it has lost on old posts.")
 @click.option("--undo", is_flag=True, help="Bring the version before back; once more undoes that.")
+@x_terms_option
 @apart_option
 @click.option("--queue", type=click.Path(path_type=Path), hidden=True, help="A lock file: one training at a time.")
 @json_option
 @events_option
-def update(bot, references, minutes, steps, seed, force, undo, apart, queue, as_json, events) -> None:  # noqa: ANN001
+def update(bot, references, minutes, steps, seed, force, undo, accept_x_terms, apart, queue, as_json, events) -> None:  # noqa: ANN001
     """Look for new posts of BOT's authors, and go on training it on them.
 
     It looks where BOT's posts came from, or in the REFERENCEs, and remembers those. The new version is kept
@@ -50,6 +61,7 @@ def update(bot, references, minutes, steps, seed, force, undo, apart, queue, as_
     from utils import environment
 
     started = environment.process_start()
+    os.environ.pop("WANDB_MODE", None)  # no update is tracked, and transformers would print a line about it
     rate = UPDATE_SETTINGS.learning_rate
     settings = checked(TrainingSettings, minutes=minutes, steps=steps, seed=seed, learning_rate=rate)
     with Screen(events) as screen, Interrupt(screen) as interrupt, in_turn(queue, screen) as turn:
@@ -60,7 +72,9 @@ def update(bot, references, minutes, steps, seed, force, undo, apart, queue, as_
             if event.kind != "done" or events:
                 screen.tell(event)
 
-        report = update_bot(bot, references, settings, on_event, interrupt.is_set, turn or started, apart, force)
+        report = update_bot(
+            bot, references, settings, on_event, interrupt.is_set, turn or started, apart, force, accept_x_terms
+        )
     if as_json:
         print_json(report.as_dict())
         return
@@ -72,10 +86,11 @@ def update(bot, references, minutes, steps, seed, force, undo, apart, queue, as_
 
 
 def _undo(bot: Path, as_json: bool, events: bool) -> None:
-    with Screen(events):
+    with Screen(events) as screen:
         from utils.bot import swap_with_before
 
         story = swap_with_before(bot)
+        screen.tell(Event("done", f"{story.voice} is back", 1.0))
     sentence = f"{story.voice} is back as of {story.date}, and what it was until now is kept in its place."
     if as_json:
         print_json({"bot": str(bot), "undone": True, "authors": story.authors, "held_out": story.held_out})

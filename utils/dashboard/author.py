@@ -61,7 +61,7 @@ class AuthorRegion(Region):
         self._for_x = widgets.VBox([self._price, self._key.widget, self._terms], layout=widgets.Layout(display="none"))
         self._understood = widgets.HTML()
         self._load = button("Read the posts", "Read and clean the posts of this author", main=True)
-        self._stop = button("Stop", "Fetch no more, and take what has come")
+        self._stop = button("Stop fetching", "Fetch no more, and take what has come")
         self._stop.disabled, self._asked_to_stop = True, False
         tries = [button(f"Try {samples.FIRST_NAMES[name]}", f"Use sample:{name}") for name in samples.NAMES]
         explained = [widgets.HTML(f'<span class="ht-note">{about}</span>') for about in samples.NAMES.values()]

@@ -19,7 +19,7 @@ from utils.dashboard.publish import PublishRegion
 from utils.dashboard.region import Progress, Region, Status, button, labelled, row
 from utils.dashboard.visitor import ASSETS, Visitor
 from utils.errors import BadBot, UserError
-from utils.sharing import Maker, completed, files, write_zip
+from utils.sharing import Maker, completed, files, shared_name, write_zip
 
 PIECE = 1 << 22
 
@@ -126,9 +126,11 @@ class KeepRegion(Region):
         self.work(self._make_zip, self._progress)
 
     def _make_zip(self) -> None:
-        bot, target = self._bot, self._visitor.folder / f"{self._bot.name}.zip"
-        ready = files(bot, completed(bot, Maker()), bot.name)
-        write_zip(ready, bot.name, target, lambda share: self._progress.show(share, "Packing the bot"))
+        bot = self._bot
+        name = shared_name(read_story(bot).authors)
+        target = self._visitor.folder / f"{name}.zip"
+        ready = files(bot, completed(bot, Maker()), name)
+        write_zip(ready, name, target, lambda share: self._progress.show(share, "Packing the bot"))
         self._zip = target
         self._download.name, self._download.size = target.name, target.stat().st_size
         if environment.in_colab():

@@ -15,8 +15,8 @@ from utils.dashboard.html import escape
 from utils.dashboard.key import KeyField
 from utils.dashboard.region import Progress, Region, button, labelled, row, tick
 from utils.dashboard.runs import Errand, Problem
-from utils.sharing import Maker, completed, told
-from utils.sharing.hub import TOKENS, default_name, find_token
+from utils.sharing import Maker, completed, shared_name, told
+from utils.sharing.hub import TOKENS, find_token
 
 NOT_SAID = ("Choose one", None)
 CHOICES = (
@@ -35,6 +35,7 @@ class PublishRegion(Region):
     def __init__(self) -> None:
         super().__init__()
         self._bot: Path | None = None
+        self._wanted: Path | None = None
         self._errand: Errand | None = None
         self.choice = labelled(widgets.Dropdown(options=CHOICES, value=None, description="Whose posts are they?"))
         self.called = labelled(widgets.Text(description="Whose voice the card says it is"))
@@ -68,6 +69,7 @@ class PublishRegion(Region):
 
     def offer(self, bot: Path | None) -> None:
         """Fill the form in for a bot, as far as it is known; an upload that is going on is left alone."""
+        self._wanted = bot
         if self.busy or bot == self._bot:
             return
         self._bot = bot
@@ -78,7 +80,7 @@ class PublishRegion(Region):
             story, maker = read_story(bot), completed(bot, Maker())
             self.choice.value = maker.consent
             self.called.value = told(story, maker).voice
-            self.name.value = default_name(story.authors)
+            self.name.value = shared_name(story.authors)
 
     def _unfold(self) -> None:
         if self.body.layout.display == "none":
@@ -116,6 +118,8 @@ class PublishRegion(Region):
                 self._progress.show(event["fraction"], event["sentence"])
         finally:
             self._errand, self._stop.disabled = None, True
+        if self._wanted != self._bot:  # another bot was opened meanwhile
+            self.offer(self._wanted)
         if errand.result:
             self._say_where(errand.result["url"], errand.result["private"])
         else:

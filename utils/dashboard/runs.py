@@ -27,6 +27,8 @@ POLL = 0.15
 
 SECONDS_TO_LEAVE = 5.0
 
+WITHOUT_A_WORD = "It ended without a word; it may have been killed."
+
 
 class ChildFailed(Exception):
     """A child process ended with something that is no problem of the user's; holds its last words."""
@@ -182,7 +184,7 @@ class Run:
         if self.report() is None:
             if problem:
                 raise Problem(problem)
-            raise ChildFailed("".join(words[-40:]) or "The training ended without a word; it may have been killed.")
+            raise ChildFailed("".join(words[-40:]) or WITHOUT_A_WORD)
 
     def report(self) -> dict[str, Any] | None:
         """What `train --json` or `update --json` printed, None if it has not."""
@@ -303,7 +305,7 @@ class Errand:
         elif not self._stopped:
             if problem:
                 raise Problem(problem)
-            raise ChildFailed("".join(words) or "It ended without a word; it may have been killed.")
+            raise ChildFailed("".join(words) or WITHOUT_A_WORD)
 
     def stop(self) -> None:
         """Have it leave at once. A child of a notebook's kernel may have been born deaf to SIGINT."""

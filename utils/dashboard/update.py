@@ -131,4 +131,4 @@ class UpdateRegion(Region):
         origin = read_origin(Path(report["bot"]))
         uploads = [text for text in origin.references if text.startswith(str(self._visitor.folder.resolve()))]
         hint = [self.UPLOADS] if uploads and not report["new_posts"]["found"] else []
-        return " ".join([report["reason"], *report["warnings"], *hint])
+        return " ".join([report["reason"], *report["warnings"], *report["remarks"], *hint])

@@ -8,29 +8,38 @@ under `private/` stay, as does every file that no bot needs. Knows nothing about
 import errno
 import io
 import json
-import os
 import re
 import time
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
-from utils.bot import BOT_FILES, CARD, MODEL_FILES, PRIVATE, STORY, Bot, Story, read_story
+from utils.atomic import replacing_file
+from utils.bot import BOT_FILES, CARD, MODEL_FILES, PRIVATE, STORY, Bot, read_story
+from utils.cleaning import REASONS
 from utils.errors import BadBot, SharingFailed
 from utils.events import Event, OnEvent, ignore
 from utils.models import on_the_hub
-from utils.settings import CONSENT, DRAFTS_TO_SHARE, WritingSettings
+from utils.settings import CONSENT, DRAFTS_TO_SHARE, SHARED_NAME, TrainingSettings, WritingSettings
 from utils.sharing.card import CardFacts, model_card, plain, tracking_url
-
-NAMELESS = "a private author"
-"""Who the card names where the author's name was made from that of a file."""
+from utils.story import Story
+from utils.timelines.samples import NAMES
 
 KEPT_TO_ITSELF = "private"
 """Stands in a shared story for the name of a file or a folder."""
 
-TOLD_AS_IT_IS = ("posts", "parts", "held_out", "tokens_trained", "date")
+TOLD_AS_IT_IS = ("tokens_trained", "date")
+
+FIGURES = {
+    "posts": {"fetched", *REASONS, "kept"},
+    "parts": {"training", "validation", "held_out", "near_duplicates"},
+    "held_out": {"posts", "characters", "bits_per_character_before", "bits_per_character"},
+    "settings": {field.name for field in fields(TrainingSettings)} - {"model"},
+}
+"""What is passed on of these, by name: what is added to a story later does not leave by accident."""
 
 PIECE = 1 << 20
 """Bytes that are read and packed at once."""
@@ -82,7 +91,8 @@ def check_consent(maker: Maker) -> None:
 
 def is_bundled(story: Story) -> bool:
     """Whether all its authors came with this project."""
-    return all(source.startswith("sample:") for source in story.sources)
+    known = {f"sample:{name}" for name in NAMES}
+    return bool(story.sources) and set(story.sources) <= known and set(story.authors) <= {f"@{name}" for name in NAMES}
 
 
 def told(story: Story, maker: Maker) -> Story:
@@ -90,22 +100,31 @@ def told(story: Story, maker: Maker) -> Story:
 
     Only what a story is known to hold is passed on, so that what is added to it later does not leave by accident.
     """
-    names = [maker.name] if maker.name else [author if author.startswith("@") else NAMELESS for author in story.authors]
+    names = [maker.name] if maker.name else story.public_authors
     model = story.model if on_the_hub(story.model) else KEPT_TO_ITSELF
     changed = {
         "authors": list(dict.fromkeys(plain(name) for name in names)),
         "sources": [source if source.startswith("sample:") else KEPT_TO_ITSELF for source in story.sources],
         "model": model,
-        "settings": {**story.settings, "model": model},
         "versions": {name: number for name, number in story.versions.items() if name != "platform"},
         "tracking": {"url": url} if (url := tracking_url(story)) else {},
         # Who calls the voice something else has a reason.
         "accounts": story.accounts if maker.name in (None, story.voice) else [],
     }
-    passed_on = {field.name: getattr(story, field.name) for field in fields(story) if field.name in TOLD_AS_IT_IS}
-    return type(story)(
-        **passed_on, **{field.name: changed[field.name] for field in fields(story) if field.name in changed}
-    )
+    figures = {part: _figures(getattr(story, part), known) for part, known in FIGURES.items()}
+    figures["settings"]["model"] = model
+    return Story(**changed, **figures, **{name: getattr(story, name) for name in TOLD_AS_IT_IS})
+
+
+def _figures(part: dict[str, Any], known: set[str]) -> dict[str, Any]:
+    return {name: value for name, value in part.items() if name in known and isinstance(value, int | float | None)}
+
+
+def shared_name(authors: Sequence[str]) -> str:
+    """`huggingtweets-NAME` for authors with a handle; names that were made from files stay private."""
+    handles = "-".join(author for author in authors if author.startswith("@"))
+    clean = re.sub(r"[^A-Za-z0-9]+", "-", handles).strip("-").lower()[:60].strip("-")
+    return f"{SHARED_NAME}-{clean or 'bot'}"
 
 
 def files(bot: Path, maker: Maker, place: str, drafts: int = 0, copies: float | None = None) -> dict[str, Content]:
@@ -114,6 +133,8 @@ def files(bot: Path, maker: Maker, place: str, drafts: int = 0, copies: float | 
     place: what the card tells `pipeline` to load. drafts, copies: see `CardFacts`. Raises `BadBot` or `SharingFailed`.
     """
     story = told(read_story(bot), maker)
+    if links := [name for name in sorted(BOT_FILES - {CARD}) if (bot / name).is_symlink()]:
+        raise BadBot(f"The bot in {bot} is not whole: {', '.join(links)} leads elsewhere. Put the file itself there.")
     if missing := [name for name in MODEL_FILES if not (bot / name).is_file()]:
         raise BadBot(f"The bot in {bot} is not whole: {', '.join(missing)} is missing. Train it again.")
     facts = CardFacts(place, _start(bot), maker.consent, maker.language, drafts, copies)
@@ -121,11 +142,23 @@ def files(bot: Path, maker: Maker, place: str, drafts: int = 0, copies: float | 
         card = model_card(story, facts).encode()
     except (ValueError, TypeError, LookupError) as error:
         raise BadBot(f"{bot / STORY} is damaged ({error}). Train the bot again.") from error
-    with suppress(OSError):  # a folder that cannot be written can be shared all the same
-        (bot / CARD).write_bytes(card)
+    _check_weights(bot)
+    with suppress(OSError), replacing_file(bot / CARD) as partial:  # what cannot be written can be shared all the same
+        partial.write_bytes(card)
     there = {name: bot / name for name in sorted(BOT_FILES - {PRIVATE, CARD, STORY}) if (bot / name).is_file()}
     made = {CARD: card, STORY: (json.dumps(asdict(story), indent=2, ensure_ascii=False) + "\n").encode()}
     return {**made, **there}
+
+
+def _check_weights(bot: Path) -> None:
+    """Raise `BadBot` where the weights are cut off; nothing of them is read but where each begins and ends."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(bot / "model.safetensors", "np"):
+            pass
+    except (SafetensorError, OSError) as error:
+        raise BadBot(f"The weights of the bot in {bot} are damaged. Train it again. ({error})") from error
 
 
 def _start(bot: Path) -> str:
@@ -156,11 +189,13 @@ def measure_copies(bot: Path, drafts: int = DRAFTS_TO_SHARE, on_event: OnEvent =
 
 
 def path_for(bot: Path, out: Path | None, kind: str) -> Path:
-    """Where a bot is written as one file: `out`, or the bot's name in this folder.
+    """Where a bot is written as one file: `out`, or a name that may be given away, in this folder.
 
-    kind: "zip" or "gguf". Raises `SharingFailed` for a name that does not end like that.
+    kind: "zip" or "gguf". Raises `SharingFailed` for a name that does not end like that, or is in the bot's folder.
     """
-    target = (out or Path(f"{bot.resolve().name}.{kind}")).expanduser()
+    target = (out or Path(f"{shared_name(read_story(bot).authors)}.{kind}")).expanduser()
+    if target.resolve().is_relative_to(bot.resolve()):
+        raise SharingFailed(f"{target} is inside the bot's own folder. Choose another --out.")
     if target.suffix.lower() != f".{kind}" or target.is_dir():
         raise SharingFailed(
             f"{target} is not the name of a {kind} file. Choose another --out, one that ends in .{kind}."
@@ -175,10 +210,9 @@ def write_zip(
 
     Weights do not get smaller, so they are only stored. Raises `SharingFailed` where it cannot be written.
     """
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
         total, done = sum(map(_size, contents.values())) or 1, 0
-        with zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as zipped:
+        with replacing_file(target) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as zipped:
             for name, content in contents.items():
                 source = io.BytesIO(content) if isinstance(content, bytes) else content.open("rb")
                 entry = zipfile.ZipInfo(f"{folder}/{name}", time.localtime()[:6])
@@ -188,13 +222,9 @@ def write_zip(
                         packed.write(piece)
                         done += len(piece)
                         on_share(done / total)
-        partial.replace(target)
     except OSError as error:
         reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or str(error)
         raise SharingFailed(f"The zip could not be written to {target}: {reason}. Choose another --out.") from error
-    finally:
-        with suppress(OSError):
-            partial.unlink()
     return target
 
 

@@ -11,10 +11,10 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Any
 
-from utils.bot import Story
 from utils.models import CATALOGUE, on_the_hub
 from utils.post_length import MARK
 from utils.settings import CONSENT, PROJECT_URL
+from utils.story import Story
 
 NOT_SAID = "The person who made this bot did not say whether the author of the posts agreed to it."
 

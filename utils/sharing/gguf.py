@@ -6,10 +6,10 @@ them all. Names of tensors and keys are those of the `gguf` package, the layout 
 """
 
 import json
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from utils.atomic import replacing_file
 from utils.errors import BadBot, SharingFailed
 from utils.settings import PROJECT_URL
 
@@ -25,34 +25,37 @@ and that of SmolLM2, where each digit is a token of its own."""
 def write_gguf(bot: Path, voice: str, target: Path) -> Path:
     """Write the file; one that was there is replaced when all is written. Raises `SharingFailed` or `BadBot`."""
     config, tokenizer, names = (_read(bot / f"{name}.json") for name in ("config", "tokenizer", "tokenizer_config"))
-    if config.get("model_type") != "llama" or config["rope_parameters"].get("rope_type") != "default":
+    if config.get("model_type") != "llama" or config.get("rope_parameters", {}).get("rope_type") != "default":
         raise SharingFailed(
             f"A bot of the kind {config.get('model_type')} cannot be written as GGUF here; those of SmolLM2 can. "
             "Share it as a zip."
         )
     from gguf import GGUFWriter
+    from safetensors import SafetensorError
 
-    partial = target.with_name(f".{target.name}.partial")
     try:
-        writer = GGUFWriter(partial, "llama")
-        writer.add_name(voice)
-        writer.add_description(f"A bot that writes in the voice of {voice}. Say so wherever its posts are shown.")
-        writer.add_tags(["huggingtweets"])
-        writer.add_url(PROJECT_URL)
-        _describe(writer, config)
-        _add_tokenizer(writer, tokenizer, config, names)
-        _add_weights(writer, bot / "model.safetensors", config)
-        writer.write_header_to_file()
-        writer.write_kv_data_to_file()
-        writer.write_tensors_to_file()
-        writer.close()
-        partial.replace(target)
+        with replacing_file(target) as partial:
+            _write(GGUFWriter(partial, "llama"), bot, voice, (config, tokenizer, names))
     except OSError as error:
         raise SharingFailed(f"No file could be written to {target}: {error.strerror}. Choose another --out.") from error
-    finally:
-        with suppress(OSError):
-            partial.unlink()
+    except (LookupError, TypeError, ValueError, SafetensorError) as error:
+        raise BadBot(f"The bot in {bot} is damaged. Train it again. ({error})") from error
     return target
+
+
+def _write(writer: "GGUFWriter", bot: Path, voice: str, about: tuple[dict[str, Any], ...]) -> None:
+    config, tokenizer, names = about
+    writer.add_name(voice)
+    writer.add_description(f"A bot that writes in the voice of {voice}. Say so wherever its posts are shown.")
+    writer.add_tags(["huggingtweets"])
+    writer.add_url(PROJECT_URL)
+    _describe(writer, config)
+    _add_tokenizer(writer, tokenizer, config, names)
+    _add_weights(writer, bot / "model.safetensors", config)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from utils.bot import BOT_FILES, STORY
 from utils.errors import SharingFailed
 from utils.events import Event, OnEvent, ignore
 from utils.models import HUB_ID
-from utils.settings import HUB_PATIENCE, SHARED_NAME
+from utils.settings import HUB_PATIENCE
 
 if TYPE_CHECKING:
     from huggingface_hub import CommitOperationAdd, HfApi
@@ -66,13 +66,6 @@ def find_token(given: str | None = None) -> str:
     if not _TOKEN.fullmatch(token):
         raise SharingFailed(f"This is no token of the Hub: it has blanks or other letters in it. Copy it at {TOKENS}.")
     return token
-
-
-def default_name(authors: list[str]) -> str:
-    """`huggingtweets-NAME` for authors with a handle; names that were made from files stay private."""
-    handles = "-".join(author for author in authors if author.startswith("@"))
-    clean = re.sub(r"[^A-Za-z0-9]+", "-", handles).strip("-").lower()[:60].strip("-")
-    return f"{SHARED_NAME}-{clean or 'bot'}"
 
 
 class Account:

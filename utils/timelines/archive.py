@@ -99,7 +99,7 @@ def read(container: Container, folder: str = "") -> Timeline:
         except BadFile as error:
             remarks.append(f"Long posts stay as X cut them off: {error}")
     source = container.name if container.path.suffix == ".js" else f"X archive {folder.rstrip('/') or container.name}"
-    name = folder.rstrip("/").rpartition("/")[2] if folder and container.path.is_dir() else container.path.stem
+    name = folder.rstrip("/").rpartition("/")[2] if folder and container.path.is_dir() else container.stem
     return posts.timeline(_owner(container, manifest, folder) or name, source, notes, remarks)
 
 

@@ -31,10 +31,14 @@ SECONDS_BETWEEN_NEWS = 0.1
 
 
 class Container:
-    """What the posts come in. `name` is for people; `names` are paths inside, with slashes."""
+    """What the posts come in. `name` is for people; `names` are paths inside, with slashes.
+
+    stem: what an author is called of whom nobody says the name; no "@", which would make a handle of it.
+    """
 
     def __init__(self, path: Path, on_event: OnEvent = ignore) -> None:
         self.path, self.name = path, path.resolve().name or str(path)
+        self.stem = path.stem.lstrip("@＠") or "posts"
         self.names: list[str] = []
         self._on_event = on_event
         self._left = MAXIMUM_BYTES

@@ -52,7 +52,7 @@ def read_mastodon(container: Container, member: str) -> Timeline:
     if (beside := member.replace("outbox.json", "actor.json")) in container.names:
         with container.open(beside) as stream:
             actor = json_values.whole(stream, f"{beside} in {container.name}")
-    return from_outbox(outbox, actor, container.path.stem, f"Mastodon archive {container.name}")
+    return from_outbox(outbox, actor, container.stem, f"Mastodon archive {container.name}")
 
 
 def is_outbox(value: Any) -> bool:
@@ -129,7 +129,7 @@ def load_bluesky(path: Path, on_event: OnEvent = ignore) -> Timeline:
             posts.left_out["reposts"] += 1
         elif kind == _BLUESKY_POST:
             posts.add(keys.get(link), parse_date(block.get("createdAt")), bluesky_text(block))
-    return posts.finished(path.stem, f"Bluesky repository {path.name}")
+    return posts.finished(container.stem, f"Bluesky repository {path.name}")
 
 
 def _record_keys(blocks: Any) -> dict[bytes, str]:

@@ -63,9 +63,10 @@ def fetch(handle: Handle, fetching: Fetching, on_event: OnEvent) -> Timeline:
 def _fill(shelf: Shelf, handle: Handle, fetching: Fetching, on_event: OnEvent) -> list[str]:
     """Fetch what is missing; gives what is to be said about it."""
     again = "the next fetch with --refresh" if fetching.refresh else "the next fetch"
-    if shelf.account and not fetching.newest and shelf.age() < FRESH_SECONDS:
+    free = handle.network != X or fetching.accept_x_terms
+    if shelf.account and shelf.age() < FRESH_SECONDS and not (fetching.newest and free):
         return [] if shelf.is_whole else [f"Not all posts of {handle} have been fetched; {again} goes on from there."]
-    if shelf.posts and handle.network == X and not (fetching.newest or fetching.accept_x_terms):
+    if shelf.posts and not (fetching.newest or free):
         date = datetime.fromtimestamp(shelf.asked_at, UTC)
         return [f"The posts of {handle} are those of {date:%Y-%m-%d}; fetching newer ones from X costs money."]
     before = shelf.posts

@@ -111,7 +111,7 @@ def _read_json(container: Container) -> Timeline:
     if not isinstance(value, dict):
         raise BadFile(f"{container.name} holds no posts: expected a list of them, or an object with one.")
     if exports.is_outbox(value):
-        return exports.from_outbox(value, None, container.path.stem, container.name)
+        return exports.from_outbox(value, None, container.stem, container.name)
     if isinstance(value.get("tweets"), list) and ("account" in value or "profile" in value):
         notes = value.get("note-tweet")
         notes = notes if isinstance(notes, list) else []
@@ -139,9 +139,9 @@ def _is_object(line: bytes) -> bool:
 def _owner(value: dict, container: Container) -> str:
     """The handle in the Community Archive's file a user."""
     try:
-        return fields.handle(value["account"][0]["account"]["username"]) or container.path.stem
+        return fields.handle(value["account"][0]["account"]["username"]) or container.stem
     except (LookupError, TypeError):
-        return container.path.stem
+        return container.stem
 
 
 def _list_in(value: dict, name: str) -> list:
@@ -240,5 +240,5 @@ def _timeline(container: Container, entries: list[Entry], remarks: list[str]) ->
     authors = Counter(entry.author for entry in entries if entry.author)
     if len(authors) > 1:
         remarks = [*remarks, f"{container.name} has posts of {len(authors):,} people; they are taken as one author."]
-    author = next(iter(authors)) if len(authors) == 1 else container.path.stem
+    author = next(iter(authors)) if len(authors) == 1 else container.stem
     return posts.finished(author, container.name, remarks)
