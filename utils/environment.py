@@ -176,12 +176,14 @@ def process_began(pid: int) -> float | None:
 
 
 def end_children(name: str) -> None:
-    """End the processes of this name that this one has started, and that are still there."""
+    """End the processes of this name that this one has started: ask, and where that does not help, insist."""
     with suppress(psutil.Error):
-        for child in psutil.Process().children(recursive=True):
-            with suppress(psutil.Error):
-                if child.name() == name:
-                    child.terminate()
+        ours = [child for child in psutil.Process().children(recursive=True) if child.name() == name]
+        for act in (psutil.Process.terminate, psutil.Process.kill):
+            for child in ours:
+                with suppress(psutil.Error):
+                    act(child)
+            _, ours = psutil.wait_procs(ours, timeout=1)
 
 
 def free_disk(folder: Path) -> int:

@@ -40,7 +40,7 @@ from utils.settings import WritingSettings
 from utils.story import public_names
 from utils.timelines import Timeline
 from utils.timelines.samples import NAMES
-from utils.tracking_runs import Material, RawPosts, Runs, first_line, import_quietly
+from utils.tracking_runs import Material, RawPosts, Runs, end_helper, first_line, import_quietly
 
 if TYPE_CHECKING:
     from utils.dataset import PostDataset
@@ -234,7 +234,10 @@ class Tracker(Silence):
         self._clerk.do(lambda: self._runs.use_inputs(self._second_clerk.is_done(until - time.monotonic() - 1)))
         self._clerk.do(self._runs.close)
         in_time = self._clerk.is_done(END_SECONDS) and self._second_clerk.is_done(until - time.monotonic())
-        return self._outcome(in_time)
+        outcome = self._outcome(in_time)
+        if not in_time:
+            end_helper()  # else the program would wait for it once more at its end
+        return outcome
 
     def _write(self, bot: Bot) -> "list[Draft]":
         """Drafts of the finished bot, as many as are finished in time."""

@@ -195,9 +195,13 @@ def import_quietly() -> None:
     places = {f"WANDB_{name}_DIR": str(kept / name.lower()) for name in ("CACHE", "DATA", "ARTIFACT")}
     for name, value in {**quiet, **places}.items():
         os.environ.setdefault(name, value)
-    # W&B's helper outlives a program that it could not send everything for, by minutes, and holds on to its output.
-    atexit.register(environment.end_children, "wandb-core")  # before the import: W&B's own end comes first
+    atexit.register(end_helper)  # before the import, so that W&B's own end comes first
     import wandb  # noqa: F401
+
+
+def end_helper() -> None:
+    """End W&B's helper, which outlives, by minutes, a program for which it could not send everything."""
+    environment.end_children("wandb-core")
 
 
 def digest_of(texts: Iterable[str]) -> str:

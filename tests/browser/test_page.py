@@ -111,7 +111,7 @@ def test_the_whole_way_from_typing_to_a_played_round(visit: Visit, picture: Call
     with page.expect_download(timeout=MINUTE) as saved:
         download.click()
     with zipfile.ZipFile(saved.value.path()) as bot:
-        assert "keeperfinch/bot.json" in bot.namelist()
+        assert "huggingtweets-keeperfinch/bot.json" in bot.namelist()
         assert bot.testzip() is None
         assert not [name for name in bot.namelist() if "private" in name]
 

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 @json_option
 @events_option
 def share(bot, to, author, called, language, name, public, out, drafts, patience, as_json, events) -> None:  # noqa: ANN001
-    """Give BOT away: with a model card, without the posts that it learned from.
+    """Give BOT away, without the posts that it learned from.
 
     To the Hugging Face Hub it goes with your token: log in once (hf auth login), or set HF_TOKEN. A second
     try sends only what did not arrive.

@@ -43,7 +43,7 @@ from utils.terminal import Interrupt, Screen, in_turn
 @json_option
 @events_option
 def update(bot, references, minutes, steps, seed, force, undo, accept_x_terms, apart, queue, as_json, events) -> None:  # noqa: ANN001
-    """Look for new posts of BOT's authors, and go on training it on them.
+    """Train BOT on what its authors have posted since.
 
     It looks where BOT's posts came from, or in the REFERENCEs, and remembers those. The new version is kept
     only if it loses no more on old posts, in bits per character, than it gains on new ones; the version

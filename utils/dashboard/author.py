@@ -62,7 +62,7 @@ class AuthorRegion(Region):
         self._understood = widgets.HTML()
         self._load = button("Read the posts", "Read and clean the posts of this author", main=True)
         self._stop = button("Stop fetching", "Fetch no more, and take what has come")
-        self._stop.disabled, self._asked_to_stop = True, False
+        self._stop.layout.display, self._asked_to_stop = "none", False  # files are read too soon to be stopped
         tries = [button(f"Try {samples.FIRST_NAMES[name]}", f"Use sample:{name}") for name in samples.NAMES]
         explained = [widgets.HTML(f'<span class="ht-note">{about}</span>') for about in samples.NAMES.values()]
         self._upload = Upload(visitor, self._uploaded, self.status.say_error)
@@ -134,7 +134,7 @@ class AuthorRegion(Region):
         def on_event(event: Event) -> None:
             self._progress.show(event.fraction, event.sentence)
             if event.data.get("pages"):
-                self._stop.disabled = self._asked_to_stop
+                self._stop.layout.display, self._stop.disabled = "", self._asked_to_stop
 
         try:
             if any(author.reference == reference for author in self.authors):
@@ -149,7 +149,7 @@ class AuthorRegion(Region):
             self._show()
         finally:
             self._progress.hide()
-            self._stop.disabled = True
+            self._stop.layout.display = "none"
             self.unfreeze()
 
     def _show(self) -> None:
