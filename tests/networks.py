@@ -8,7 +8,7 @@ from email.utils import format_datetime
 
 from internet import Answer, Internet, Request
 
-BEARER = "AAAAAAAAAAAAAAAAAAAAAFAKE%2FbearerTOKENfortests"
+BEARER = "a-made-up-token-for-the-tests"
 FIRST = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 Fault = Callable[[Request], Answer | None]
