@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +19,8 @@ from internet import Internet  # noqa: E402
 from tiny import save_taught_model  # noqa: E402
 
 from utils import environment  # noqa: E402
+from utils.pipeline import make_bot  # noqa: E402
+from utils.settings import TrainingSettings  # noqa: E402
 
 REAL_CACHE = environment.cache_folder()
 KEYS = ("TOKEN", "KEY", "SECRET", "PASSWORD")
@@ -65,6 +68,20 @@ def internet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Intern
 def taught_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny model that writes something like words; made once for all tests."""
     return save_taught_model(tmp_path_factory.mktemp("taught") / "model")
+
+
+@pytest.fixture(scope="session")
+def trained_bot(taught_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bot of that model, trained once for all tests, which leave it as it is; `bot` is a copy."""
+    folder = tmp_path_factory.mktemp("trained") / "unit7bakes"
+    make_bot(["sample:unit7bakes"], TrainingSettings(steps=2, model=str(taught_model)), out=folder)
+    return folder
+
+
+@pytest.fixture
+def bot(trained_bot: Path, tmp_path: Path) -> Path:
+    """A copy of that bot, to do with as one likes."""
+    return Path(shutil.copytree(trained_bot, tmp_path / "unit7bakes"))
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -13,25 +12,8 @@ from pathlib import Path
 import hub as loopback
 import pytest
 
-from utils.pipeline import make_bot
-from utils.settings import TrainingSettings
-
 Share = Callable[..., subprocess.CompletedProcess]
 REPOSITORY = "somebody/huggingtweets-unit7bakes"
-
-
-@pytest.fixture(scope="module")
-def trained(taught_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bot of a tiny model, trained once for this file."""
-    folder = tmp_path_factory.mktemp("trained") / "unit7bakes"
-    make_bot(["sample:unit7bakes"], TrainingSettings(steps=2, model=str(taught_model)), out=folder)
-    return folder
-
-
-@pytest.fixture
-def bot(trained: Path, tmp_path: Path) -> Path:
-    """A copy of that bot."""
-    return Path(shutil.copytree(trained, tmp_path / "unit7bakes"))
 
 
 @pytest.fixture

@@ -17,8 +17,6 @@ from tiny import save_tiny_model
 from utils.bot import Bot, check_output_folder, read_story
 from utils.errors import BadBot, SharingFailed
 from utils.language_model import load_folder
-from utils.pipeline import make_bot
-from utils.settings import TrainingSettings
 from utils.sharing import (
     Maker,
     check_consent,
@@ -51,20 +49,6 @@ FACTS = CardFacts("somebody/huggingtweets-bob", "<|endoftext|>", "consented", "e
 HOSTILE = (
     "<img src=x onerror=alert(1)> [free](https://evil.example) **bold** `code` | # | \n# Title\n- list www.evil.example"
 )
-
-
-@pytest.fixture(scope="module")
-def trained(taught_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bot of a tiny model, trained once for this file."""
-    folder = tmp_path_factory.mktemp("trained") / "unit7bakes"
-    make_bot(["sample:unit7bakes"], TrainingSettings(steps=2, model=str(taught_model)), out=folder)
-    return folder
-
-
-@pytest.fixture
-def bot(trained: Path, tmp_path: Path) -> Path:
-    """A copy of that bot."""
-    return Path(shutil.copytree(trained, tmp_path / "unit7bakes"))
 
 
 def rendered(card: str) -> str:

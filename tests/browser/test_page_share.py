@@ -12,9 +12,6 @@ import pytest
 from axe_core_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from utils.pipeline import make_bot
-from utils.settings import TrainingSettings
-
 pytestmark = pytest.mark.slow
 MINUTE = 60_000
 FORM = "Put it on the Hugging Face Hub"
@@ -35,16 +32,8 @@ def address(hub: loopback.Hub, own_server: tuple[str, subprocess.Popen]) -> str:
     return own_server[0]
 
 
-@pytest.fixture(scope="module")
-def trained(taught_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bot of a tiny model."""
-    folder = tmp_path_factory.mktemp("trained") / "unit7bakes"
-    make_bot(["sample:unit7bakes"], TrainingSettings(steps=2, model=str(taught_model)), out=folder)
-    return folder
-
-
 @pytest.fixture
-def with_bot(visit: Callable[..., Page], trained: Path, tmp_path: Path) -> Callable[..., Page]:
+def with_bot(visit: Callable[..., Page], trained_bot: Path, tmp_path: Path) -> Callable[..., Page]:
     """A function that opens the page as a visitor who has trained that bot before."""
 
     def open_page(width: int = 1280, dark: bool = False) -> Page:
@@ -53,7 +42,7 @@ def with_bot(visit: Callable[..., Page], trained: Path, tmp_path: Path) -> Calla
         while not (new := [path for path in visitors.glob("*") if not (path / "bots").exists()]):
             page.wait_for_timeout(100)  # the page is there before its visitor is known
         folder = new[0]
-        shutil.copytree(trained, folder / "bots" / "unit7bakes")
+        shutil.copytree(trained_bot, folder / "bots" / "unit7bakes")
         page.reload()
         expect(page.get_by_text("The voice of @unit7bakes")).to_be_visible(timeout=MINUTE)
         return page
