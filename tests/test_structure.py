@@ -16,7 +16,7 @@ MODULES = {
 LAYERS = [
     {"utils.errors", "utils.events", "utils.settings"},
     {"utils.locks", "utils.environment", "utils.atomic", "utils.copies", "utils.post_length", "utils.terminal",
-     "utils.report"},
+     "utils.report", "utils.pace"},
     {"utils.colab", "utils.language_model", "utils.story"},
     {"utils.scoring", "utils.bot"},
     {"utils.timelines.dates", "utils.timelines.encodings", "utils.timelines.markup", "utils.timelines.tables",

@@ -1,4 +1,5 @@
 import itertools
+import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -42,9 +43,9 @@ def learn(
         examples = tuple(Example(text, 0, tuple(language_model.encode(text))) for text in validation)
         dataset = replace(dataset, validation=examples)
     wanted = TrainingSettings(**settings)
-    deadline = time.monotonic() + wanted.minutes * 60
+    ends = math.inf if wanted.steps else time.monotonic() + wanted.minutes * 60
     on_event = (events if events is not None else []).append
-    conditions = Conditions(deadline, precision, on_event, should_stop, interlude=interlude)
+    conditions = Conditions(ends, precision, on_event=on_event, should_stop=should_stop, interlude=interlude)
     return language_model, fine_tune(language_model, dataset, wanted, conditions)
 
 

@@ -9,6 +9,7 @@ The package in reading order, the order in which the data moves:
     models.py       the pre-trained models               a name             -> weights and tokenizer
     training.py     learning within a budget of minutes  model, PostDataset -> a better model
     course.py       when to validate, what to keep, when training is over
+    pace.py         has the machine slowed down?
     bot.py          what is kept                         model and story    -> a folder
     story.py        where a bot comes from, as its bot.json tells it
     generation.py   writing                              a Bot, an opening  -> Drafts

@@ -18,6 +18,7 @@ from utils import environment
 from utils.dataset import PostDataset
 from utils.events import Event, OnEvent, ignore
 from utils.language_model import LanguageModel
+from utils.pace import Pace
 from utils.scoring import score
 from utils.settings import TrainingSettings
 
@@ -57,7 +58,8 @@ DRAFTS = 5
 class Conditions:
     """What training has to fit into.
 
-    deadline: the moment of `time.monotonic` at which it has to be over, unless steps were asked for.
+    ends: the moment of `time.monotonic` at which everything has to be over; infinite where steps were asked for.
+    afterwards: seconds that what comes after the training takes, at the speed that the machine had before it.
     precision: the number format to compute in.
     should_stop: asked after every step; once it says True, training ends and the best weights are kept.
     scoring_speed: characters of posts that this machine scores in a second, as far as is known.
@@ -65,8 +67,9 @@ class Conditions:
         over; its time is part of the training's.
     """
 
-    deadline: float
+    ends: float
     precision: torch.dtype
+    afterwards: float = 0.0
     on_event: OnEvent = ignore
     should_stop: Callable[[], bool] = lambda: False
     scoring_speed: float = math.inf
@@ -112,10 +115,11 @@ class Course(TrainerCallback):
     ) -> None:
         self.dataset, self.settings = dataset, settings
         self._language_model, self._conditions = language_model, conditions
+        self._pace = Pace()
         self._enough_tokens = _enough_tokens(dataset)
         self._validation_texts = [example.text for example in dataset.validation]
         if not settings.steps:  # counting seconds would make two runs with the same number of steps differ
-            seconds = VALIDATION_TIME * max(conditions.deadline - time.monotonic(), 0)
+            seconds = VALIDATION_TIME * max(self._end() - time.monotonic(), 0)
             characters = int(seconds * min(conditions.scoring_speed, 1e9))
             self._validation_texts = _sample_of(self._validation_texts, characters)
         self._start = time.monotonic()
@@ -125,20 +129,26 @@ class Course(TrainerCallback):
         self._worse_in_a_row = 0
         self._longest_step = 0.0
         self._interludes = 0
+        self._furthest = 0.0
         self._loss = torch.tensor(math.nan)
 
     def progress(self) -> float:
-        """How much of the training is over, 0 to 1: by steps if they were asked for, else by time or by passes."""
+        """How much of the training is over, 0 to 1: by steps if they were asked for, else by time or by passes.
+
+        It never goes back, even where a machine that had slowed down is fast again.
+        """
         if self.settings.steps:
             return min(self._training.steps / self.settings.steps, 1.0)
-        by_time = self._elapsed() / max(self._conditions.deadline - self._start, 1e-9)
+        by_time = self._elapsed() / max(self._end() - self._start, 1e-9)
         by_passes = self._training.tokens / self._enough_tokens
-        return min(max(by_time, by_passes), 1.0)
+        self._furthest = min(max(self._furthest, by_time, by_passes), 1.0)
+        return self._furthest
 
     def note(self, loss: torch.Tensor, tokens: int) -> None:
         """A batch has been learned from."""
         self._loss = loss.detach()
         self._training.tokens += tokens
+        self._step_tokens += tokens
 
     def on_train_begin(self, args, state, control, **kwargs) -> None:
         """Measure the untrained model, and from the time that took plan how often to measure again."""
@@ -148,11 +158,11 @@ class Course(TrainerCallback):
         if self.settings.steps:
             affordable = self.settings.steps // STEPS_A_VALIDATION
         else:
-            training_seconds = max(self._conditions.deadline - self._start, 0)
+            training_seconds = max(self._end() - self._start, 0)
             affordable = int(2 * VALIDATION_TIME * training_seconds / max(self._validation_seconds, 1e-9))
         self._validations = min(max(affordable, 1), VALIDATIONS)
         self._pause()
-        self._step_began = time.monotonic()
+        self._begin_step()
 
     def on_step_end(self, args, state, control, **kwargs) -> None:
         """Tell of the step; validate if it is time, and end the training if that is over."""
@@ -160,6 +170,7 @@ class Course(TrainerCallback):
         training.steps += 1
         now = time.monotonic()
         self._longest_step = max(self._longest_step * 0.9, now - self._step_began)
+        self._pace.note(now - self._step_began, self._step_tokens)
         self._tell(kwargs["lr_scheduler"].get_last_lr()[0])
         done = len(training.validation) - 1  # the first one was before training
         if self._over():
@@ -169,7 +180,10 @@ class Course(TrainerCallback):
             control.should_training_stop = self._worse_in_a_row >= PATIENCE or self._over()
         if not control.should_training_stop and self.progress() >= self._interludes / DRAFTS:
             self._pause()
-        self._step_began = time.monotonic()
+        self._begin_step()
+
+    def _begin_step(self) -> None:
+        self._step_began, self._step_tokens = time.monotonic(), 0
 
     def _pause(self) -> None:
         if self._conditions.interlude:
@@ -186,7 +200,13 @@ class Course(TrainerCallback):
             return True
         if self.settings.steps:
             return False
-        return time.monotonic() + self._longest_step + self._validation_seconds > self._conditions.deadline
+        last = self._longest_step + self._validation_seconds * self._pace.slowdown
+        return time.monotonic() + last > self._end()
+
+    def _end(self) -> float:
+        """The moment at which training has to be over. It comes nearer when the machine slows down, because then
+        what comes afterwards will take longer too."""
+        return self._conditions.ends - self._conditions.afterwards * self._pace.slowdown
 
     def finish(self) -> Training:
         """Validate the last weights, put the best ones back, and round them as they will be saved."""
@@ -225,7 +245,7 @@ class Course(TrainerCallback):
     def _tell(self, learning_rate: float) -> None:
         training, elapsed = self._training, self._elapsed()
         loss = self._loss.item()
-        left = self._conditions.deadline - time.monotonic()
+        left = self._end() - time.monotonic()
         if progress := self.progress():  # the posts may be learned before the time is up
             left = min(left, elapsed * (1 - progress) / progress)
         after = f"{training.steps} of {self.settings.steps} steps" if self.settings.steps else _time_left(left)

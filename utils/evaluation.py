@@ -5,6 +5,8 @@ texts, and how often its drafts repeat a training post or each other. Knows noth
 trained or how the drafts were written.
 """
 
+import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,7 +18,7 @@ from utils.errors import BadBot, TooFewPosts
 from utils.events import Event, OnEvent, ignore
 from utils.generation import Draft
 from utils.language_model import LanguageModel
-from utils.scoring import Score, score
+from utils.scoring import Score, score_in_batches, total
 from utils.settings import MAXIMUM_HELD_OUT
 
 
@@ -35,24 +37,59 @@ class Originality:
 
 def measure(language_model: LanguageModel, texts: Sequence[str], sentence: str, on_event: OnEvent = ignore) -> Score:
     """Score texts in the precision of the device; `sentence` says what for, while it runs."""
+    return total(_measure(language_model, texts, sentence, on_event))
 
+
+def measure_held_out(
+    language_model: LanguageModel,
+    texts: Sequence[str],
+    when: str,
+    on_event: OnEvent,
+    what: str = "held-out posts",
+    until: float = math.inf,
+    batches: int | None = None,
+) -> list[Score]:
+    """Score the held-out posts, or what else is meant, and tell the figure; returns the score of each batch.
+
+    until: the moment of `time.monotonic` at which to be done; the posts for which there is no time are left
+        out, but for the first batch. batches: the number of batches to score, at most.
+    """
+    scores = _measure(language_model, texts, f"Scoring the {what} {when}", on_event, until, batches)
+    figure = total(scores).bits_per_character
+    sentence = f"{what.capitalize()} {when}: {figure:.3f} bits per character"
+    on_event(Event("held-out", sentence, data={"when": when, "bits_per_character": figure}))
+    return scores
+
+
+def comparable(*measurements: Sequence[Score]) -> list[Score]:
+    """Several measurements of the same texts, each reduced to the posts that all of them had time for."""
+    batches = min(map(len, measurements))
+    return [total(scores[:batches]) for scores in measurements]
+
+
+def _measure(
+    language_model: LanguageModel,
+    texts: Sequence[str],
+    sentence: str,
+    on_event: OnEvent,
+    until: float = math.inf,
+    batches: int | None = None,
+) -> list[Score]:
     def tell(fraction: float) -> None:
         on_event(Event("stage", sentence, fraction))
 
     tell(0.0)
+    scores: list[Score] = []
+    longest, began = 0.0, time.monotonic()
+    precision = environment.precision(language_model.device)
     with environment.memory_errors_in_words("scoring"):
-        return score(language_model, texts, environment.precision(language_model.device), tell)
-
-
-def measure_held_out(
-    language_model: LanguageModel, texts: Sequence[str], when: str, on_event: OnEvent, what: str = "held-out posts"
-) -> Score:
-    """Score the held-out posts, or what else is meant, and tell the figure."""
-    score = measure(language_model, texts, f"Scoring the {what} {when}", on_event)
-    figure = score.bits_per_character
-    sentence = f"{what.capitalize()} {when}: {figure:.3f} bits per character"
-    on_event(Event("held-out", sentence, data={"when": when, "bits_per_character": figure}))
-    return score
+        for score in score_in_batches(language_model, texts, precision, tell):
+            scores.append(score)
+            now = time.monotonic()
+            longest, began = max(longest, now - began), now
+            if len(scores) == batches or now + longest > until:
+                break
+    return scores
 
 
 def unseen_texts(bot: Bot, timeline: CleanTimeline | None = None) -> tuple[list[str], int]:

@@ -19,7 +19,7 @@ from utils.errors import BadSetting, ModelUnavailable
 from utils.events import Event, OnEvent, both, ignore
 from utils.language_model import LanguageModel
 from utils.post_length import marked
-from utils.report import Clock, Report, added_up
+from utils.report import EVALUATION_MARGIN, SAVING_SECONDS, Clock, Report, added_up
 from utils.settings import MAXIMUM_AUTHORS, CleaningSettings, TrainingSettings, WritingSettings
 from utils.story import Story
 from utils.timelines import Fetching, Timeline, authors, load_together
@@ -28,6 +28,11 @@ from utils.tracking import Silence
 
 SECONDS_A_DRAFT, SHARE_FOR_DRAFTS = 4.0, 0.1
 """A draft during training takes no longer than this, and all six no more than this share of the minutes."""
+
+HURRIED = (
+    "Only {scored} of the {posts} held-out posts were scored, before and after alike; the minutes did not "
+    "suffice for all."
+)
 
 DRAFTS_TO_JUDGE = 50
 """Drafts among which copies are counted: one more or less is two points of a hundred."""
@@ -125,6 +130,7 @@ def make_bot(
     on_event(Event("stage", "Loading the model"))
     from utils import dataset, evaluation, training
     from utils.course import Conditions
+    from utils.scoring import total
 
     device = environment.device()
     precision = environment.precision(device)
@@ -143,17 +149,19 @@ def make_bot(
     clock.lap("load")
 
     held_out = [example.text for example in parts.held_out]
-    before = evaluation.measure_held_out(language_model, held_out, "before training", on_event)
+    first = evaluation.measure_held_out(
+        language_model, held_out, "before training", on_event, until=clock.first_scoring_ends(settings)
+    )
     evaluation_seconds = clock.lap("evaluate")
 
+    at_end = SAVING_SECONDS + tracker.seconds_for_drafts + tracker.seconds_at_end
     conditions = Conditions(
-        deadline=clock.deadline(settings.minutes, evaluation_seconds)
-        - tracker.seconds_for_drafts
-        - tracker.seconds_at_end,
+        ends=clock.ends(settings),
         precision=precision,
+        afterwards=at_end + EVALUATION_MARGIN * evaluation_seconds,
         on_event=on_event,
         should_stop=should_stop,
-        scoring_speed=before.characters / evaluation_seconds,
+        scoring_speed=total(first).characters / evaluation_seconds,
         interlude=_show_a_draft(language_model, settings, on_event) if watch else None,
     )
     with environment.memory_errors_in_words("training"):
@@ -162,7 +170,12 @@ def make_bot(
     for sentence in learned.doubts(settings):
         warn(sentence)
 
-    after = evaluation.measure_held_out(language_model, held_out, "after training", on_event)
+    last = evaluation.measure_held_out(
+        language_model, held_out, "after training", on_event, until=clock.ends(settings) - at_end, batches=len(first)
+    )
+    before, after = evaluation.comparable(first, last)
+    if after.posts < len(held_out):
+        warn(HURRIED.format(scored=after.posts, posts=len(held_out)))
     clock.lap("evaluate")
 
     on_event(Event("stage", "Saving the bot"))

@@ -31,7 +31,7 @@ from utils.errors import BadBot, BadReference, ModelUnavailable, OutOfMemory
 from utils.events import Event, OnEvent, ignore
 from utils.new_posts import HANDFUL, MINIMUM_NEW_POSTS, REPLAY, Lesson, plan, really_new, unknown
 from utils.pipeline import introduce, read
-from utils.report import Clock, UpdateReport, added_up
+from utils.report import EVALUATION_MARGIN, SAVING_SECONDS, Clock, UpdateReport, added_up
 from utils.settings import UPDATE_SETTINGS, TrainingSettings
 from utils.story import Story
 from utils.timelines import Fetching
@@ -199,31 +199,36 @@ def _learn(
     """Measure, train, and measure again."""
     from utils import evaluation, training
     from utils.course import Conditions
+    from utils.scoring import total
 
-    def measure_both(when: str) -> list["Score"]:
+    kinds = {"new held-out posts": lesson.held_out_since, "old held-out posts": lesson.held_out_before}
+
+    def measure_both(when: str, until: float) -> list[list["Score"]]:
+        """The new posts first: they are few, and the old ones may take what is left of the time."""
         return [
-            evaluation.measure_held_out(language_model, texts, when, on_event, what)
-            for what, texts in (
-                ("old held-out posts", lesson.held_out_before),
-                ("new held-out posts", lesson.held_out_since),
-            )
+            evaluation.measure_held_out(language_model, texts, when, on_event, what, until)
+            for what, texts in kinds.items()
         ]
 
-    before = measure_both("before the update")
+    before = measure_both("before the update", clock.first_scoring_ends(settings))
     seconds = clock.lap("evaluate")
     conditions = Conditions(
-        deadline=clock.deadline(settings.minutes, seconds),
+        ends=clock.ends(settings),
         precision=environment.precision(language_model.device),
+        afterwards=SAVING_SECONDS + EVALUATION_MARGIN * seconds,
         on_event=on_event,
         should_stop=should_stop,
-        scoring_speed=sum(score.characters for score in before) / seconds,
+        scoring_speed=sum(total(scores).characters for scores in before) / seconds,
     )
     with environment.memory_errors_in_words("training"):
         learned = training.fine_tune(language_model, lesson.dataset, settings, conditions)
     clock.lap("train")
-    after = measure_both("after the update") if learned.improved else before  # else the weights are the old ones
+    after = before  # unless the weights have changed
+    if learned.improved:
+        after = measure_both("after the update", clock.ends(settings) - SAVING_SECONDS)
     clock.lap("evaluate")
-    return learned, Comparison(*before, *after)
+    (new_before, new_after), (old_before, old_after) = map(evaluation.comparable, before, after)
+    return learned, Comparison(old_before, new_before, old_after, new_after)
 
 
 def _doubts(learned: "Training", lesson: Lesson, settings: TrainingSettings) -> list[str]:
