@@ -8,6 +8,7 @@ The package in reading order, the order in which the data moves:
     new_posts.py    what is new, and old posts with it   parts, CleanTimelines  -> Lesson
     models.py       the pre-trained models               a name             -> weights and tokenizer
     training.py     learning within a budget of minutes  model, PostDataset -> a better model
+    adapters.py     which weights learn
     course.py       when to validate, what to keep, when training is over
     pace.py         has the machine slowed down?
     bot.py          what is kept                         model and story    -> a folder

@@ -82,6 +82,7 @@ class Training:
 
     validation: (seconds since the start of training, bits per character) at each validation; the
         first one is the untrained model's.
+    learned: which weights learned, as `adapters.Learned` says it.
     improved: False if no trained weights beat the untrained ones, which were then kept.
     """
 
@@ -91,6 +92,7 @@ class Training:
     stopped: bool = False
     improved: bool = False
     validation: list[tuple[float, float]] = field(default_factory=list)
+    learned: dict[str, Any] = field(default_factory=dict)
 
     def doubts(self, settings: TrainingSettings) -> list[str]:
         """Reasons to think that the training was not worth much, a sentence each."""
@@ -209,15 +211,14 @@ class Course(TrainerCallback):
         return self._conditions.ends - self._conditions.afterwards * self._pace.slowdown
 
     def finish(self) -> Training:
-        """Validate the last weights, put the best ones back, and round them as they will be saved."""
+        """Validate the last weights, and put the best ones back."""
         if self._validated_step != self._training.steps:
             self._validate("at the end")
         network = self._language_model.network
         with torch.no_grad():
             for name, parameter in network.named_parameters():
                 if name in self._best:
-                    parameter.copy_(self._best[name].half())
-        network.requires_grad_(False).eval()
+                    parameter.copy_(self._best[name])
         self._training.seconds = self._elapsed()
         return self._training
 

@@ -228,6 +228,7 @@ def make_bot(
         stopped=learned.stopped,
         warnings=warnings,
         tracking=asdict(record),
+        learned=learned.learned,
     )
 
 

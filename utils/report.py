@@ -47,6 +47,7 @@ class Report:
     stopped: bool
     warnings: list[str]
     tracking: dict[str, Any] = field(default_factory=dict)
+    learned: dict[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

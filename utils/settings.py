@@ -44,6 +44,9 @@ MAXIMUM_MINUTES = 10_000
 
 SCHEDULES = ("cosine", "linear")
 
+MAXIMUM_RANK = 256
+"""Beyond this two thin matrices are hardly fewer weights than the one that they change."""
+
 MINIMUM_BATCH, MAXIMUM_BATCH = 64, 65_536
 """Tokens in one step: a post or two, and what a large GPU holds of a small model."""
 
@@ -84,9 +87,11 @@ class TrainingSettings:
     steps: train exactly this many optimiser steps instead of watching the clock; with the same seed
         on the same machine the weights are then the same.
     model: a name of the catalogue, a Hub id, a local folder, or "auto".
-    seed: decides the split, the order of the posts and nothing else.
+    seed: decides the split, the order of the posts, where LoRA's matrices begin, and nothing else.
     learned_share: the share of the layers, counted from the top, that learn; embeddings and lower
         layers stay as they were.
+    rank: of the two thin matrices whose product LoRA adds to each weight matrix of these layers; 0 lets
+        the weights themselves learn.
     learning_rate: the peak of AdamW's schedule.
     schedule: how the learning rate falls from there to zero, one of `SCHEDULES`.
     warmup: the share of the budget during which the learning rate rises.
@@ -107,8 +112,9 @@ class TrainingSettings:
     steps: int | None = None
     model: str = "auto"
     seed: int = 0
-    learned_share: float = 0.5
-    learning_rate: float = 4e-4
+    learned_share: float = 1.0
+    rank: int = 16
+    learning_rate: float = 1e-3
     schedule: str = "cosine"
     warmup: float = 0.05
     tokens_per_batch: int = 512
@@ -125,6 +131,8 @@ class TrainingSettings:
             raise BadSetting(f"The seed must be a whole number from 0 to {2**32 - 1}; it was {self.seed}.")
         if not 0 < self.learned_share <= 1:
             raise BadSetting(f"The share of layers that learn must be above 0, at most 1; it was {self.learned_share}.")
+        if not 0 <= self.rank <= MAXIMUM_RANK:
+            raise BadSetting(f"The rank must be from 0 to {MAXIMUM_RANK}; it was {self.rank}.")
         if not 0 < self.learning_rate <= 1:
             raise BadSetting(f"The learning rate must be above 0 and at most 1; it was {self.learning_rate}.")
         if self.schedule not in SCHEDULES:

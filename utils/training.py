@@ -4,9 +4,6 @@ In: a LanguageModel, a PostDataset, and the conditions, above all when it has to
 network with the best weights that were met on the way, and a Training that says how it went. The loop
 is the Trainer of transformers; ours are the batches, the loss, the schedule and the Course, which decides
 when to stop. Knows nothing about files, drafts or the held-out posts.
-
-The upper layers learn, all of their weights; embeddings and lower layers stay. That costs a third less
-per token than training everything, and overfits less.
 """
 
 import math
@@ -20,6 +17,7 @@ from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainingArguments
 
 from utils import environment
+from utils.adapters import Learner, count_learned
 from utils.course import Conditions, Course, Training
 from utils.dataset import PostDataset
 from utils.language_model import LanguageModel
@@ -35,10 +33,9 @@ WORKING_BYTES = 700_000_000
 
 def check_memory(language_model: LanguageModel, settings: TrainingSettings) -> None:
     """Raise `OutOfMemory` now rather than in the middle of the training."""
-    network = language_model.network
-    upper = settings.learned_share * sum(parameter.numel() for parameter in network.base_model.parameters())
+    learned = count_learned(language_model.network, settings)
     if language_model.device.type == "cpu":
-        environment.check_memory(int(upper * BYTES_A_LEARNED_PARAMETER) + WORKING_BYTES, "training this model")
+        environment.check_memory(learned * BYTES_A_LEARNED_PARAMETER + WORKING_BYTES, "training this model")
 
 
 def fine_tune(
@@ -49,9 +46,9 @@ def fine_tune(
 ) -> Training:
     """Train until `conditions.deadline`, or for `settings.steps` steps."""
     network = language_model.network
-    learning = _choose_what_learns(network, settings.learned_share)
+    learner = Learner(network, settings)
     course = Course(language_model, dataset, settings, conditions)
-    optimiser = torch.optim.AdamW(learning, lr=settings.learning_rate, betas=(0.9, 0.99), weight_decay=0.0)
+    optimiser = torch.optim.AdamW(learner.parameters, lr=settings.learning_rate, betas=(0.9, 0.99), weight_decay=0.0)
     with tempfile.TemporaryDirectory() as scratch:
         trainer = _PostTrainer(
             course=course,
@@ -77,24 +74,10 @@ def fine_tune(
         )
         trainer.remove_callback(PrinterCallback)
         trainer.train()
-    return course.finish()
-
-
-def _choose_what_learns(network: torch.nn.Module, share: float) -> list[torch.nn.Parameter]:
-    """Freeze everything but the upper `share` of the layers; returns the parameters that learn."""
-    count = network.config.num_hidden_layers
-    layers = next(
-        module
-        for module in network.base_model.modules()
-        if isinstance(module, torch.nn.ModuleList) and len(module) == count
-    )
-    network.requires_grad_(False)
-    learning = [
-        parameter for layer in layers[count - max(1, round(count * share)) :] for parameter in layer.parameters()
-    ]
-    for parameter in learning:
-        parameter.requires_grad_(True)
-    return learning
+    learned = course.finish()
+    learner.finish()
+    learned.learned = learner.learned.as_dict()
+    return learned
 
 
 class _Loss(torch.nn.Module):

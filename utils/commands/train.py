@@ -30,6 +30,7 @@ def knobs(command: Callable) -> Callable:
     for name, kind in (
         ("learning_rate", float),
         ("learned_share", float),
+        ("rank", int),
         ("schedule", click.Choice(SCHEDULES)),
         ("warmup", float),
         ("tokens_per_batch", int),

@@ -181,11 +181,16 @@ def _training(story: Story) -> str:
     watched = f"\nHow the training went: [Weights & Biases]({url}).\n" if url else ""
     return f"""## How it was trained
 
-It started from {base}. In {length} it read {story.tokens_trained:,} tokens; the upper
-{settings.get("learned_share", 0.5):.0%} of its layers learned, with a peak learning rate of
-{settings.get("learning_rate", 0):g} and seed {settings.get("seed", 0)}. Each post was an example of its own, between a
-start and an end token. Made on {escape(story.date[:10])} with {versions}.
+It started from {base}. In {length} it read {story.tokens_trained:,} tokens; {_what_learned(settings)} learned,
+with a peak learning rate of {settings.get("learning_rate", 0):g} and seed {settings.get("seed", 0)}. Each post was an
+example of its own, between a start and an end token. Made on {escape(story.date[:10])} with {versions}.
 {watched}"""
+
+
+def _what_learned(settings: dict[str, Any]) -> str:
+    share, rank = settings.get("learned_share", 0.5), settings.get("rank", 0)
+    layers = "all of its layers" if share == 1 else f"the upper {share:.0%} of its layers"
+    return f"LoRA matrices of rank {rank} on {layers}" if rank else layers
 
 
 def _figures(story: Story, facts: CardFacts) -> str:

@@ -1,0 +1,115 @@
+"""Which weights learn.
+
+In: a pre-trained network and the settings. Out: the parameters that learn, everything else frozen; and, once
+they have learned, a network without anything added to it. Knows nothing about posts or time.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from utils.settings import TrainingSettings
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+
+SCALE = 2
+"""The product of two low-rank matrices is added to a weight this many times: LoRA's alpha over its rank."""
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What learns: the kind, in words; how many of the upper layers; the rank of LoRA's matrices, 0 for whole
+    weights; the number of parameters."""
+
+    kind: str
+    layers: int
+    rank: int
+    parameters: int
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class Learner:
+    """A network of which a part learns.
+
+    With a rank, that is LoRA (Hu et al. 2021, arXiv:2106.09685) on every linear map of the upper layers, by
+    PEFT; without, all weights of these layers. Embeddings and lower layers stay as they are.
+    """
+
+    def __init__(self, network: nn.Module, settings: TrainingSettings) -> None:
+        self.network = network
+        self._adapted: PeftModel | None = None
+        upper = upper_layers(network, settings.learned_share)
+        network.requires_grad_(False)
+        if settings.rank:
+            self._adapted = _add_low_rank(network, upper, settings)
+        else:
+            for parameter in _parameters(upper):
+                parameter.requires_grad_(True)
+        self.parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+        self.learned = Learned(
+            kind="LoRA" if settings.rank else "whole layers",
+            layers=len(upper),
+            rank=settings.rank,
+            parameters=sum(parameter.numel() for parameter in self.parameters),
+        )
+
+    def finish(self) -> None:
+        """Merge what was learned into the network's own weights, and round them as they will be saved."""
+        if self._adapted is not None:
+            self._adapted.merge_and_unload()
+        with torch.no_grad():
+            for parameter in self.network.parameters():
+                parameter.copy_(parameter.half())
+        self.network.requires_grad_(False).eval()
+
+
+def upper_layers(network: nn.Module, share: float) -> dict[int, nn.Module]:
+    """The upper `share` of a network's layers by their number, and at least one."""
+    count = network.config.num_hidden_layers
+    layers = next(
+        module for module in network.base_model.modules() if isinstance(module, nn.ModuleList) and len(module) == count
+    )
+    first = count - max(1, round(count * share))
+    return {index: layers[index] for index in range(first, count)}
+
+
+def count_learned(network: nn.Module, settings: TrainingSettings) -> int:
+    """How many parameters would learn."""
+    upper = upper_layers(network, settings.learned_share)
+    if not settings.rank:
+        return sum(parameter.numel() for parameter in _parameters(upper))
+    return sum(settings.rank * sum(linear.weight.shape) for linear in _linear_maps(network, upper).values())
+
+
+def _parameters(layers: dict[int, nn.Module]) -> list[nn.Parameter]:
+    return [parameter for layer in layers.values() for parameter in layer.parameters()]
+
+
+def _linear_maps(network: nn.Module, layers: dict[int, nn.Module]) -> dict[str, nn.Module]:
+    """The modules of these layers that multiply by a matrix, by their names in the network."""
+    inside = {module for layer in layers.values() for module in layer.modules()}
+    return {
+        name: module
+        for name, module in network.named_modules()
+        if module in inside and getattr(module, "weight", None) is not None and module.weight.dim() == 2
+    }
+
+
+def _add_low_rank(network: nn.Module, upper: dict[int, nn.Module], settings: TrainingSettings) -> "PeftModel":
+    from peft import LoraConfig, get_peft_model
+    from transformers.pytorch_utils import Conv1D
+
+    torch.manual_seed(settings.seed)  # one of the two matrices begins with chance, the other with zeros
+    linear = _linear_maps(network, upper)
+    config = LoraConfig(
+        r=settings.rank,
+        lora_alpha=SCALE * settings.rank,
+        target_modules=list(linear),
+        fan_in_fan_out=any(isinstance(module, Conv1D) for module in linear.values()),  # GPT-2's way
+    )
+    return get_peft_model(network, config)
