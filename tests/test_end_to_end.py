@@ -1,8 +1,11 @@
 """The real weights, the real command line: what the README promises, in a few minutes."""
 
 import json
+import signal
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -49,3 +52,28 @@ def test_a_machine_with_too_little_memory_gets_a_sentence_and_keeps_its_old_bot(
     assert "The memory of this machine ran out" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "bot").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot stop a process and let it go on")
+def test_the_minutes_are_kept_on_a_machine_that_slows_down_to_a_third(tmp_path: Path) -> None:
+    minutes = 1
+    command = [sys.executable, "-m", "utils", "train", "sample:keeperfinch", "--minutes", str(minutes)]
+    began = time.monotonic()
+    process = subprocess.Popen(
+        [*command, "--track", "off", "--events", "--json", "--out", tmp_path / "bot"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    for line in process.stderr:
+        if json.loads(line)["event"] == "loss" and time.monotonic() - began > minutes * 60 / 2:
+            break
+    with ThreadPoolExecutor() as pool:
+        output = pool.submit(process.communicate)
+        while process.poll() is None:
+            for signal_number, seconds in ((signal.SIGSTOP, 0.2), (signal.SIGCONT, 0.1)):
+                process.send_signal(signal_number)
+                time.sleep(seconds)
+    report = json.loads(output.result()[0])
+    assert time.monotonic() - began < minutes * 60 * 1.03 + 2
+    assert report["held_out"]["bits_per_character"] < report["held_out"]["bits_per_character_before"]

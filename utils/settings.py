@@ -95,7 +95,7 @@ class TrainingSettings:
     learning_rate: the peak of AdamW's schedule.
     schedule: how the learning rate falls from there to zero, one of `SCHEDULES`.
     warmup: the share of the budget during which the learning rate rises.
-    tokens_per_batch: tokens in one step, padding included.
+    tokens_per_batch: tokens in one step, padding included; fewer where a step would take too much of the minutes.
 
     The defaults come from single runs on `sample:keeperfinch`, held-out bits per character: 2.135 untrained. The
     learning rate fell to zero in so many passes over its 30,474 tokens, of 512 in a step unless it says otherwise:

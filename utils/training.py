@@ -8,6 +8,7 @@ when to stop. Knows nothing about files, drafts or the held-out posts.
 
 import math
 import tempfile
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -29,6 +30,16 @@ BYTES_A_LEARNED_PARAMETER = 16
 
 WORKING_BYTES = 700_000_000
 """Activations and logits of a batch of 512 tokens, and room to breathe; the model itself is loaded by then."""
+
+STEP_TIME = 0.02
+"""The share of the training time that one step may take: a step that has begun is finished, however slow the machine
+has become meanwhile, and the schedule of the learning rate wants dozens of them."""
+
+SCORING_GAIN = 2.0
+"""A text is scored in half the time that it takes to learn from it: forwards alone, and not backwards as well."""
+
+FEWEST_TOKENS = 128
+"""Smaller batches hardly take less time: the optimiser and the reading of the weights are the same for all."""
 
 
 def check_memory(language_model: LanguageModel, settings: TrainingSettings) -> None:
@@ -70,6 +81,7 @@ def fine_tune(
             ),
             train_dataset=dataset.training,
             callbacks=[course],
+            tokens_per_batch=_tokens_per_batch(dataset, settings, conditions),
             optimizers=(optimiser, _Schedule(optimiser, course, settings)),
         )
         trainer.remove_callback(PrinterCallback)
@@ -91,27 +103,39 @@ class _Loss(torch.nn.Module):
         return {"loss": cross_entropy(self.network, input_ids, labels)}
 
 
+def _tokens_per_batch(dataset: PostDataset, settings: TrainingSettings, conditions: Conditions) -> int:
+    """The batches that were asked for, or smaller ones where the machine is slow or the time short."""
+    if settings.steps:
+        return settings.tokens_per_batch
+    characters_a_token = sum(len(example.text) for example in dataset.training) / dataset.training_tokens()
+    tokens_a_second = min(conditions.scoring_speed, 1e9) / characters_a_token / SCORING_GAIN
+    seconds = max(conditions.ends - conditions.afterwards - time.monotonic(), 0)
+    fitting = min(STEP_TIME * seconds * tokens_a_second, settings.tokens_per_batch)
+    return max(round(fitting), min(FEWEST_TOKENS, settings.tokens_per_batch))
+
+
 class _Batches:
     """The endless batches of a data set, as a PyTorch batch sampler."""
 
-    def __init__(self, dataset: PostDataset, settings: TrainingSettings) -> None:
-        self._dataset, self._settings = dataset, settings
+    def __init__(self, dataset: PostDataset, tokens_per_batch: int, seed: int) -> None:
+        self._dataset, self._tokens_per_batch, self._seed = dataset, tokens_per_batch, seed
 
     def __iter__(self) -> Iterator[list[int]]:
-        return self._dataset.training_batches(self._settings.tokens_per_batch, self._settings.seed)
+        return self._dataset.training_batches(self._tokens_per_batch, self._seed)
 
 
 class _PostTrainer(Trainer):
     """The Trainer with our batches, which tells the course about every batch that it learns from."""
 
-    def __init__(self, *, course: "Course", **arguments: Any) -> None:
+    def __init__(self, *, course: "Course", tokens_per_batch: int, **arguments: Any) -> None:
         super().__init__(**arguments)
         self._course = course
+        self._batches = _Batches(course.dataset, tokens_per_batch, course.settings.seed)
 
     def get_train_dataloader(self) -> DataLoader:
         loader = DataLoader(
             self.train_dataset,
-            batch_sampler=_Batches(self._course.dataset, self._course.settings),
+            batch_sampler=self._batches,
             collate_fn=lambda examples: collate([example.tokens for example in examples]),
         )
         return self.accelerator.prepare(loader)
