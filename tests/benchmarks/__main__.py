@@ -1,0 +1,176 @@
+"""The command: measure what is missing, then show the table.
+
+In: options. Out: a table on standard output, and the file of results; progress goes to standard error. Ctrl-C ends the
+run that is under way, which counts as not done; the same command goes on from there.
+"""
+
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from benchmarks import material, ours, table
+from benchmarks.arithmetic import Shape, training_operations
+from benchmarks.plan import RECIPES, Run, plan
+from benchmarks.recipes import MODEL
+from benchmarks.results import Results, conditions
+from utils import models
+from utils.errors import UserError
+
+HERE = Path(__file__).parent
+
+AUTHORS = "sample:keeperfinch,sample:unit7bakes"
+"""The bundled ones, so that anybody can measure the same."""
+
+
+def listed(context: click.Context, option: click.Option, value: str | None) -> list[str]:
+    """Split at commas."""
+    return [item.strip() for item in (value or "").split(",") if item.strip()]
+
+
+@click.command()
+@click.option("--quick", is_flag=True, help="One author, a minute for each recipe, the ancestor cut off: ten minutes.")
+@click.option("--only", callback=listed, default=",".join(RECIPES), help="Recipes, by commas.", show_default=True)
+@click.option("--authors", callback=listed, default=AUTHORS, show_default=True, help="References, by commas.")
+@click.option("--author", "more", multiple=True, help="One more author, like a CSV file; may be given again.")
+@click.option("--seeds", callback=listed, default="0,1,2", show_default=True, help="The first one is run alone first.")
+@click.option("--again", is_flag=True, help="Measure anew what was measured already.")
+@click.option("--list", "only_list", is_flag=True, help="Show what is done and what is left, and measure nothing.")
+@click.option("--model", default=MODEL, show_default=True, help="The weights that all recipes start from.")
+@click.option("--results", type=click.Path(path_type=Path), help="The file of results.  [default: beside this program]")
+def main(
+    quick: bool, only: list[str], authors: list[str], more: Sequence[str], seeds: list[str], again: bool,
+    only_list: bool, model: str, results: Path | None,
+) -> None:  # fmt: skip
+    """Measure HuggingTweets and other recipes on this machine, same weights, same posts, same held-out posts."""
+    if unknown := set(only) - set(RECIPES):
+        raise click.UsageError(f"There is no recipe {', '.join(sorted(unknown))}; there are {', '.join(RECIPES)}.")
+    if not all(seed.isdigit() for seed in seeds) or not seeds:
+        raise click.UsageError("Seeds are whole numbers with commas between them, like 0,1,2.")
+    try:
+        bench = Bench(model, results or HERE / ("quick.json" if quick else "results.json"))
+        runs = bench.plan([*authors[: 1 if quick else None], *more], [int(seed) for seed in seeds], only, quick)
+        if not only_list:
+            bench.measure(runs, again)
+        print(bench.listing(runs) if only_list else table.text(bench.done(runs)))
+    except UserError as error:
+        raise click.ClickException(str(error)) from None
+
+
+class Bench:
+    """The runs of one model, and the file that holds what came of them."""
+
+    def __init__(self, model: str, path: Path) -> None:
+        self.model, self.results = model, Results(path)
+        self.folder = models.prepare(model, lambda event: print(event.sentence, file=sys.stderr))
+        self.shape = Shape.of(json.loads((self.folder / "config.json").read_text("utf-8")))
+        self.authors: dict[str, material.Author] = {}
+
+    def plan(self, references: Sequence[str], seeds: Sequence[int], only: Sequence[str], quick: bool) -> list[Run]:
+        """Read the authors, and list the runs."""
+        for reference in references:
+            self.authors[reference] = material.author(reference, self.folder)
+        return plan(list(self.authors.values()), seeds, only, quick)
+
+    def conditions(self, run: Run) -> dict[str, Any]:
+        return conditions(run, self.authors[run.author], self.model)
+
+    def done(self, runs: Sequence[Run]) -> list[dict[str, Any]]:
+        """The records of those runs that are measured."""
+        return [record for run in runs if (record := self.results.find(self.conditions(run)))]
+
+    def left(self, runs: Sequence[Run]) -> list[Run]:
+        return [run for run in runs if not self.results.find(self.conditions(run))]
+
+    def seconds(self, runs: Sequence[Run]) -> float:
+        """About how long so many runs take."""
+        return sum(run.seconds(self.authors[run.author]) for run in runs)
+
+    def listing(self, runs: Sequence[Run]) -> str:
+        """What is done, what is left, and the minutes of that."""
+        left = self.left(runs)
+        lines = [
+            f"{'left' if run in left else 'done'}  {self.seconds([run]) / 60:5.1f} min  {run.title}" for run in runs
+        ]
+        lines.append(
+            f"{len(runs) - len(left)} of {len(runs)} runs are done; the rest takes {_minutes(self.seconds(left))}."
+        )
+        if outdated := self.results.outdated([self.conditions(run) for run in left]):
+            lines.append(f"{outdated} were measured before, with other versions, settings or posts.")
+        if others := self.results.other_machines():
+            lines.append(f"Results of other machines are kept, and not shown: {'; '.join(sorted(others))}.")
+        return "\n".join(lines)
+
+    def measure(self, runs: Sequence[Run], again: bool) -> None:
+        """Do what is missing, one run after the other; every finished one is kept at once."""
+        todo = list(runs) if again else self.left(runs)
+        failed = 0
+        try:
+            for number, run in enumerate(todo):
+                rest = _minutes(self.seconds(todo[number:]))
+                print(f"[{number + 1}/{len(todo)}] {run.title}; all that is left: {rest}", file=sys.stderr, flush=True)
+                try:
+                    record = self.results.keep(self.conditions(run), self._figures(run))
+                    told = f"{record['bits_per_character']:.3f} bits per character after {table.seconds(record):,.0f} s"
+                    print(f"      {told}", file=sys.stderr, flush=True)
+                except ours.Failed as error:
+                    failed += 1
+                    print(f"      failed: {error}", file=sys.stderr, flush=True)
+        except KeyboardInterrupt:
+            print(f"\nBroken off; {number} of {len(todo)} runs are kept. The same command goes on.", file=sys.stderr)
+            sys.exit(130)
+        if failed:
+            print(f"{failed} runs failed; the same command tries them again.", file=sys.stderr)
+
+    def _figures(self, run: Run) -> dict[str, Any]:
+        """Measure the machine, then the run; raises `Failed`."""
+        rates = json.loads(_child("benchmarks.machine"))
+        began = time.monotonic()
+        found = ours.train(run, self.model, self.shape.layers) if run.recipe == "ours" else self._rival(run)
+        speed = found["tokens"] / found["seconds"]["train"]
+        return {
+            **found,
+            "wall_seconds": round(time.monotonic() - began, 1),
+            "date": time.strftime("%Y-%m-%d"),
+            "tokens_per_second": round(speed, 1),
+            "matrix_rates": rates,
+            "operations_a_token": (operations := self._operations(run, found["learned_layers"])),
+            "share": None if operations is None else round(operations * speed / rates[found["precision"]], 4),
+        }
+
+    def _rival(self, run: Run) -> dict[str, Any]:
+        with tempfile.TemporaryDirectory() as folder:
+            out = Path(folder) / "figures.json"
+            job = {"recipe": run.recipe, "author": run.author, "seed": run.seed, "minutes": run.minutes,
+                   "blocks": run.blocks, "settings": run.settings, "model": str(self.folder), "out": str(out)}  # fmt: skip
+            _child("benchmarks.rivals", json.dumps(job), loud=True)
+            return json.loads(out.read_text())
+
+    def _operations(self, run: Run, learned_layers: int | str | None) -> float | None:
+        """For one token; None where nobody has counted them."""
+        if isinstance(learned_layers, str):
+            return None
+        alone = run.recipe in ("ours", "trl")
+        length = self.authors[run.author].token_length if alone else run.settings["block"]
+        return training_operations(self.shape, length, learned_layers)
+
+
+def _child(module: str, told: str = "", loud: bool = False) -> str:
+    path = os.pathsep.join([str(ours.ROOT), str(ours.ROOT / "tests"), os.environ.get("PYTHONPATH", "")])
+    surroundings = {**os.environ, "PYTHONPATH": path.rstrip(os.pathsep)}
+    return ours.finish([sys.executable, "-m", module], Path.cwd(), surroundings, told, loud)
+
+
+def _minutes(seconds: float) -> str:
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"about {hours} h {minutes:02} min" if hours else f"about {minutes} min"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""Which runs there are, and how long each takes.
+
+In: authors, seeds, and whether it has to be quick. Out: a list of `Run`s in the order in which they are done.
+Knows nothing about how a run is measured.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.material import Author
+from benchmarks.recipes import settings
+
+RECIPES = ("ancestor", "ours", "trl", "run_clm")
+
+FAIR_MINUTES = 5.0
+"""The budget at which all are compared, each with every seed."""
+
+CURVE_MINUTES = (1.0, 2.0, 15.0)
+"""Budgets that ours gets besides, so that it has a curve; one seed each."""
+
+QUICK_MINUTES, QUICK_BLOCKS = 1.0, 24
+"""`--quick`: a minute for everybody, and so many of the ancestor's blocks."""
+
+SECONDS_TO_START = 60.0
+"""Around each run: measuring the machine, imports, trial steps, and scoring the held-out posts seven times."""
+
+ANCESTOR_TOKENS_A_SECOND = 220.0
+"""For the estimate alone: two cores of an Intel Xeon with AVX-512 took about so many in float32."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One measurement. minutes: its budget; None for the ancestor, which takes what it takes.
+
+    blocks: after so many blocks the ancestor is cut off; None for all.
+    """
+
+    recipe: str
+    author: str
+    seed: int
+    minutes: float | None = None
+    blocks: int | None = None
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return settings(self.recipe, self.minutes)
+
+    @property
+    def title(self) -> str:
+        budget = "" if self.minutes is None else f", {self.minutes:g} min"
+        cut = "" if self.blocks is None else f", its first {self.blocks} blocks"
+        return f"{self.recipe} on {self.author}{budget}{cut}, seed {self.seed}"
+
+    def seconds(self, author: Author) -> float:
+        """About how long it will take."""
+        if self.minutes is not None:
+            return self.minutes * 60 + SECONDS_TO_START
+        tokens = self.settings["epochs"] * author.tokens
+        if self.blocks is not None:
+            tokens = min(tokens, self.blocks * self.settings["block"])
+        return tokens / ANCESTOR_TOKENS_A_SECOND + SECONDS_TO_START
+
+
+def plan(
+    authors: Sequence[Author], seeds: Sequence[int] = (0, 1, 2), only: Sequence[str] = RECIPES, quick: bool = False
+) -> list[Run]:
+    """All runs, author by author; the comparison of a first seed comes before the other seeds."""
+    runs = []
+    for author in authors:
+        name = author.reference
+        fair = QUICK_MINUTES if quick else FAIR_MINUTES
+        for seed in seeds[:1] if quick else seeds:
+            runs += [Run(recipe, name, seed, fair) for recipe in ("ours", "trl", "run_clm")]
+            if seed == seeds[0]:
+                runs.append(Run("ancestor", name, seed, blocks=QUICK_BLOCKS if quick else None))
+                runs += [Run("ours", name, seed, minutes) for minutes in (() if quick else CURVE_MINUTES)]
+    return [run for run in runs if run.recipe in only]

@@ -1,0 +1,73 @@
+"""Who competes, at which settings, and why at these.
+
+In: nothing. Out: for each recipe its settings, as they are written beside its results; a result holds only for
+the settings that it was measured with. Knows nothing about how a recipe is run.
+"""
+
+from dataclasses import asdict
+from typing import Any
+
+from utils.settings import TrainingSettings
+
+MODEL = "smollm2-135m"
+"""The weights that all of them start from."""
+
+BLOCK = 1024
+"""Tokens in a block: the context of the ancestor's GPT-2, the most that run_clm takes unless told otherwise, and the
+default `max_length` of TRL. A model with a shorter context gets blocks of that."""
+
+ANCESTOR = {
+    "learning_rate": 1.372e-4,
+    "schedule": "cosine",
+    "epochs": 4,
+    "batch": 1,
+    "block": BLOCK,
+    "precision": "float32",
+}
+"""The first huggingtweets: its `huggingtweets-demo.ipynb`, version 0.6 of its settings. The file that it learns from
+holds all posts four times, shuffled anew each time, an end token between them; it is read once, block after block in
+random order; all weights learn, with the Trainer's AdamW of the time: no weight decay, gradients clipped at 1."""
+
+RUN_CLM = {
+    "learning_rate": 5e-5,
+    "schedule": "linear",
+    "epochs": 3,
+    "batch": 8,
+    "block": BLOCK,
+    "precision": "float32",
+}
+"""`examples/pytorch/language-modeling/run_clm.py` of transformers, whose settings are the Trainer's defaults
+(transformers 5.23, `TrainingArguments`); the batch of 8 is the default, too, and what the example's README shows.
+It is computed a block at a time and added up to eight: the same step, in a fraction of the memory."""
+
+TRL = {
+    "learning_rate": 1e-3,
+    "schedule": "cosine",
+    "warmup": 0.1,
+    "batch": 1,
+    "block": BLOCK,
+    "packing": "bfd",
+    "precision": "auto",
+}
+"""TRL's SFTTrainer (1.16). Rate, schedule and warm-up are those that this family's makers documented for it:
+`recipes/smollm/sft/config.yaml` of huggingface/alignment-handbook, for SmolLM of 135M and 360M, against TRL's default of
+2e-5. Packing best-fit decreasing into `max_length` 1,024, both defaults of `SFTConfig`, as its page "Reducing Memory
+Usage" advises; bfloat16 where the processor has it, which is its default, too. One packed sequence a step, since
+five minutes hold only few steps, and no gradient checkpointing, which gives speed away for memory."""
+
+SETTINGS: dict[str, dict[str, Any]] = {"ancestor": ANCESTOR, "run_clm": RUN_CLM, "trl": TRL}
+
+NAMES = {
+    "ancestor": "huggingtweets of 2020",
+    "run_clm": "run_clm",
+    "trl": "TRL, packing",
+    "ours": "HuggingTweets",
+}
+"""What a reader sees."""
+
+
+def settings(recipe: str, minutes: float | None) -> dict[str, Any]:
+    """The settings of a recipe; of ours they are the defaults of the command line, whatever they are today."""
+    if recipe == "ours":
+        return asdict(TrainingSettings(minutes=minutes or 5.0))
+    return SETTINGS[recipe]
