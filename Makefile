@@ -1,11 +1,12 @@
-# Two commands do everything on a fresh machine: `make demo` opens the page, `make test` runs all tests.
-# Both set up what they need, and start at once the second time.
+# Three commands do everything on a fresh machine: `make demo` opens the page, `make test` runs all tests,
+# `make benchmark` measures (BENCHMARK=--quick in ten minutes). All set up what they need, and start at once the second time.
 
 PYTHON ?= python3
 VOILA ?=
+BENCHMARK ?=
 RUN := .venv/bin/python
 
-.PHONY: demo test
+.PHONY: demo test benchmark
 
 demo: .venv/installed
 	JUPYTER_PATH=$(CURDIR)/utils/dashboard/share/jupyter $(RUN) -m voila huggingtweets-demo.ipynb $(VOILA)
@@ -13,9 +14,17 @@ demo: .venv/installed
 test: .venv/installed .venv/browser
 	$(RUN) -m pytest tests --nbval-lax huggingtweets-demo.ipynb
 
+benchmark: .venv/benchmark
+	PYTHONPATH=tests $(RUN) -m benchmarks $(BENCHMARK)
+
 .venv/installed: requirements.txt constraints.txt
 	test -x $(RUN) || $(PYTHON) -m venv .venv
 	$(RUN) -m pip install --disable-pip-version-check -q -r requirements.txt -c constraints.txt
+	touch $@
+
+# What only the benchmark needs; no version changes that was tested.
+.venv/benchmark: .venv/installed tests/benchmarks/requirements.txt
+	$(RUN) -m pip install --disable-pip-version-check -q -r tests/benchmarks/requirements.txt -c constraints.txt
 	touch $@
 
 # The tests of the page need a Chromium: the one that is installed, else the distribution's, else Playwright's.

@@ -10,12 +10,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 
-from benchmarks import material, ours, table
+from benchmarks import machine, material, ours, table
 from benchmarks.arithmetic import Shape, training_operations
 from benchmarks.plan import RECIPES, Run, plan
 from benchmarks.recipes import MODEL
@@ -40,13 +41,15 @@ def listed(context: click.Context, option: click.Option, value: str | None) -> l
 @click.option("--authors", callback=listed, default=AUTHORS, show_default=True, help="References, by commas.")
 @click.option("--author", "more", multiple=True, help="One more author, like a CSV file; may be given again.")
 @click.option("--seeds", callback=listed, default="0,1,2", show_default=True, help="The first one is run alone first.")
+@click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="Another budget to compare all at.")
 @click.option("--again", is_flag=True, help="Measure anew what was measured already.")
 @click.option("--list", "only_list", is_flag=True, help="Show what is done and what is left, and measure nothing.")
 @click.option("--model", default=MODEL, show_default=True, help="The weights that all recipes start from.")
+@click.option("--matrix", default=machine.SIZE, hidden=True)
 @click.option("--results", type=click.Path(path_type=Path), help="The file of results.  [default: beside this program]")
 def main(
-    quick: bool, only: list[str], authors: list[str], more: Sequence[str], seeds: list[str], again: bool,
-    only_list: bool, model: str, results: Path | None,
+    quick: bool, only: list[str], authors: list[str], more: Sequence[str], seeds: list[str], minutes: float | None,
+    again: bool, only_list: bool, model: str, matrix: int, results: Path | None,
 ) -> None:  # fmt: skip
     """Measure HuggingTweets and other recipes on this machine, same weights, same posts, same held-out posts."""
     if unknown := set(only) - set(RECIPES):
@@ -54,8 +57,9 @@ def main(
     if not all(seed.isdigit() for seed in seeds) or not seeds:
         raise click.UsageError("Seeds are whole numbers with commas between them, like 0,1,2.")
     try:
-        bench = Bench(model, results or HERE / ("quick.json" if quick else "results.json"))
-        runs = bench.plan([*authors[: 1 if quick else None], *more], [int(seed) for seed in seeds], only, quick)
+        bench = Bench(model, results or HERE / ("quick.json" if quick else "results.json"), matrix)
+        bench.read([*authors[: 1 if quick else None], *more])
+        runs = plan(list(bench.authors), [int(seed) for seed in seeds], only, quick, minutes)
         if not only_list:
             bench.measure(runs, again)
         print(bench.listing(runs) if only_list else table.text(bench.done(runs)))
@@ -66,17 +70,17 @@ def main(
 class Bench:
     """The runs of one model, and the file that holds what came of them."""
 
-    def __init__(self, model: str, path: Path) -> None:
-        self.model, self.results = model, Results(path)
+    def __init__(self, model: str, path: Path, matrix: int = machine.SIZE) -> None:
+        """matrix: the size of the products by which the machine is measured."""
+        self.model, self.results, self.matrix = model, Results(path), matrix
         self.folder = models.prepare(model, lambda event: print(event.sentence, file=sys.stderr))
         self.shape = Shape.of(json.loads((self.folder / "config.json").read_text("utf-8")))
         self.authors: dict[str, material.Author] = {}
 
-    def plan(self, references: Sequence[str], seeds: Sequence[int], only: Sequence[str], quick: bool) -> list[Run]:
-        """Read the authors, and list the runs."""
+    def read(self, references: Sequence[str]) -> None:
+        """Read the authors whose posts the runs are to get. Raises a `UserError` for a bad reference."""
         for reference in references:
             self.authors[reference] = material.author(reference, self.folder)
-        return plan(list(self.authors.values()), seeds, only, quick)
 
     def conditions(self, run: Run) -> dict[str, Any]:
         return conditions(run, self.authors[run.author], self.model)
@@ -117,8 +121,8 @@ class Bench:
                 print(f"[{number + 1}/{len(todo)}] {run.title}; all that is left: {rest}", file=sys.stderr, flush=True)
                 try:
                     record = self.results.keep(self.conditions(run), self._figures(run))
-                    told = f"{record['bits_per_character']:.3f} bits per character after {table.seconds(record):,.0f} s"
-                    print(f"      {told}", file=sys.stderr, flush=True)
+                    figure, seconds = record["bits_per_character"], table.seconds(record)
+                    print(f"      {figure:.3f} bits per character, {seconds:,.0f} s", file=sys.stderr, flush=True)
                 except ours.Failed as error:
                     failed += 1
                     print(f"      failed: {error}", file=sys.stderr, flush=True)
@@ -130,7 +134,7 @@ class Bench:
 
     def _figures(self, run: Run) -> dict[str, Any]:
         """Measure the machine, then the run; raises `Failed`."""
-        rates = json.loads(_child("benchmarks.machine"))
+        rates = json.loads(_child("benchmarks.machine", str(self.matrix)))
         began = time.monotonic()
         found = ours.train(run, self.model, self.shape.layers) if run.recipe == "ours" else self._rival(run)
         speed = found["tokens"] / found["seconds"]["train"]
@@ -147,8 +151,7 @@ class Bench:
     def _rival(self, run: Run) -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as folder:
             out = Path(folder) / "figures.json"
-            job = {"recipe": run.recipe, "author": run.author, "seed": run.seed, "minutes": run.minutes,
-                   "blocks": run.blocks, "settings": run.settings, "model": str(self.folder), "out": str(out)}  # fmt: skip
+            job = {**asdict(run), "settings": run.settings, "model": str(self.folder), "out": str(out)}
             _child("benchmarks.rivals", json.dumps(job), loud=True)
             return json.loads(out.read_text())
 

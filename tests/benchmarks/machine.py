@@ -1,7 +1,8 @@
 """What this machine is, and how fast its matrix products are.
 
-In: nothing. Out: its names, and operations a second by precision. `python -m benchmarks.machine` prints both as JSON;
-it is a process of its own, right before each run, because a shared machine is not always equally fast.
+In: nothing. Out: its names, and operations a second by precision. `python -m benchmarks.machine` prints the
+latter as JSON (standard input may name the size of the matrices); it is a process of its own, right before each run,
+because a shared machine is not always equally fast.
 """
 
 import json
@@ -92,4 +93,4 @@ def _model_numbers() -> str:
 
 
 if __name__ == "__main__":
-    json.dump(matrix_rates(), sys.stdout)
+    json.dump(matrix_rates(int(sys.stdin.read() or SIZE)), sys.stdout)

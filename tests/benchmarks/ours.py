@@ -43,7 +43,7 @@ def finish(command: list[str], folder: Path, surroundings: dict[str, str], told:
     """Run a process to its end and return its standard output; whoever interrupts us ends it, too.
 
     It gets a session of its own, so that Ctrl-C reaches us first: ours would keep its bot and go on saving.
-    told: its standard input. loud: its standard error is shown as it comes.
+    told: its standard input. loud: its standard error is shown as it comes. Raises `Failed`.
     """
     with tempfile.TemporaryFile("w+") as errors:
         process = subprocess.Popen(
@@ -57,8 +57,8 @@ def finish(command: list[str], folder: Path, surroundings: dict[str, str], told:
             process.wait()
         if process.returncode != 0:
             errors.seek(0)
-            said = errors.read().strip().splitlines()[-5:]
-            raise Failed(f"it ended with status {process.returncode}. " + " | ".join(said))
+            said = errors.read().strip().splitlines()[-3:] or ["what it said is above"]
+            raise Failed(f"it ended with status {process.returncode}; " + " | ".join(said))
     return output
 
 

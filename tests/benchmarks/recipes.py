@@ -49,11 +49,11 @@ TRL = {
     "packing": "bfd",
     "precision": "auto",
 }
-"""TRL's SFTTrainer (1.16). Rate, schedule and warm-up are those that this family's makers documented for it:
-`recipes/smollm/sft/config.yaml` of huggingface/alignment-handbook, for SmolLM of 135M and 360M, against TRL's default of
-2e-5. Packing best-fit decreasing into `max_length` 1,024, both defaults of `SFTConfig`, as its page "Reducing Memory
-Usage" advises; bfloat16 where the processor has it, which is its default, too. One packed sequence a step, since
-five minutes hold only few steps, and no gradient checkpointing, which gives speed away for memory."""
+"""TRL's SFTTrainer (1.16). Rate, schedule and warm-up are those of the recipe with which the makers of these models
+taught SmolLM's smaller sizes to chat, `recipes/smollm/sft/config.yaml` of huggingface/alignment-handbook; TRL's own
+default is 2e-5. Packing, best-fit decreasing, into the default `max_length` of 1,024, as its page "Reducing Memory
+Usage" advises; bfloat16 where the processor has it, which is its default, too. One packed sequence a step, since five
+minutes hold only few steps, and no gradient checkpointing, which gives speed away for memory."""
 
 SETTINGS: dict[str, dict[str, Any]] = {"ancestor": ANCESTOR, "run_clm": RUN_CLM, "trl": TRL}
 

@@ -15,6 +15,7 @@ from benchmarks import machine
 from benchmarks.material import Author
 from benchmarks.plan import Run
 from utils.atomic import replacing_file
+from utils.errors import BadFile
 
 
 def conditions(run: Run, author: Author, model: str) -> dict[str, Any]:
@@ -33,9 +34,12 @@ class Results:
     """The file, and what is in it."""
 
     def __init__(self, path: Path) -> None:
-        """Raises `ValueError` for a file that holds something else."""
+        """Raises `BadFile` for a file that holds something else."""
         self.path = path
-        self.records: list[dict[str, Any]] = json.loads(path.read_text("utf-8")) if path.exists() else []
+        try:
+            self.records: list[dict[str, Any]] = json.loads(path.read_text("utf-8")) if path.exists() else []
+        except ValueError as error:
+            raise BadFile(f"{path} holds no results of a benchmark. Move it away, or name another file.") from error
 
     def find(self, wanted: dict[str, Any]) -> dict[str, Any] | None:
         """The record that was measured under these conditions, or None."""

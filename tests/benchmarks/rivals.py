@@ -139,10 +139,8 @@ def trainer(recipe: str, model: LanguageModel, examples: Sequence[Example], sett
     block = min(settings["block"], model.context)
     if recipe == "trl":
         return _packed(model, examples, block, settings["packing"], common)
-    if recipe == "ancestor":
-        tokens = shuffled_epochs(examples, settings["epochs"], told["seed"])
-    else:
-        tokens = joined(examples)
+    once = recipe != "ancestor"
+    tokens = joined(examples) if once else shuffled_epochs(examples, settings["epochs"], told["seed"])
     return Trainer(
         model=model.network,
         args=TrainingArguments(**common),

@@ -87,7 +87,7 @@ def _aligned(lines: Sequence[tuple[str, ...]]) -> str:
 def headline(records: Sequence[Record]) -> str | None:
     """The ratio: seconds until ours is at the ancestor's final figure, all included, over the ancestor's own.
 
-    Nothing is interpolated: it counts the first budget that was measured whose mean over the seeds is at or below.
+    Nothing is interpolated: what counts is the first measured budget whose mean over the seeds is at or below it.
     None unless the ancestor's recipe was run to its end.
     """
     of = defaultdict(list)
@@ -103,8 +103,8 @@ def headline(records: Sequence[Record]) -> str | None:
         if _mean(group, lambda record: record["bits_per_character"]) <= goal:
             own = _mean(group, seconds)
             return (
-                f"The recipe of 2020 ended at {goal:.3f} after {theirs:,.0f} s. HuggingTweets was at or below that after "
-                f"{own:,.0f} s, everything included: {own / theirs:.1%} of the time, or 1/{theirs / own:.0f}."
+                f"The recipe of 2020 ended at {goal:.3f} after {theirs:,.0f} s. HuggingTweets was at or below that "
+                f"after {own:,.0f} s, everything included: {own / theirs:.1%} of the time, or 1/{theirs / own:.1f}."
             )
     return f"The recipe of 2020 ended at {goal:.3f} after {theirs:,.0f} s. No budget that was measured got there."
 

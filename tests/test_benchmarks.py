@@ -1,0 +1,294 @@
+"""The benchmark measures what it says, keeps what it measured, and goes on where it was broken off."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from benchmarks import __main__ as command
+from benchmarks import material, recipes, rivals, table
+from benchmarks.arithmetic import Shape, training_operations
+from benchmarks.plan import Run, plan
+from benchmarks.results import Results
+from tiny import save_tiny_model
+
+from utils.language_model import load_folder
+
+ROOT = Path(__file__).parent.parent
+AUTHOR = "sample:unit7bakes"
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny_model(tmp_path_factory.mktemp("bench") / "model")
+
+
+def record(recipe: str, bits: float, seconds: float, minutes: float | None = None, seed: int = 0, **more: Any) -> dict:
+    """A result as the file holds it."""
+    run = {"recipe": recipe, "author": AUTHOR, "seed": seed, "minutes": minutes, "blocks": more.pop("blocks", None)}
+    machine = {"processor": "Abacus 2", "cores": 2, "threads": "all"}
+    return {
+        "conditions": {"run": run, "machine": machine, "settings": {}, "versions": {}, "posts": "", "model": "m"},
+        "curve": [[0.0, 2.5], [seconds, bits]], "bits_per_character": bits, "bits_per_character_before": 2.5,
+        "seconds": {"train": seconds, "total": seconds}, "tokens_per_second": 100.0, "share": 0.25,
+        "peak_memory_bytes": 2e9, "matrix_rates": {"float32": 1e11}, "notes": [], **more,
+    }  # fmt: skip
+
+
+# What a token costs
+
+
+def test_operations_are_those_of_a_model_small_enough_to_count_by_hand() -> None:
+    shape = Shape(layers=3, hidden=4, intermediate=5, heads=2, key_value_heads=1, head_dim=2, vocabulary=10)
+    # A layer: queries 4x4, keys and values 4x2 each, output 4x4, and three times 4x5 in the MLP: 108. The head: 40.
+    assert (shape.layer_weights, shape.head_weights) == (108, 40)
+    # A token in a sequence of 6 sees 3 on average: 2 products x 2 operations x 4 numbers x 3 = 48 a layer.
+    forwards = 3 * (2 * 108 + 48) + 2 * 40
+    everything = forwards + 3 * (2 * 108 + 2 * 48) + 2 * 40 + 2 * (3 * 108 + 40)
+    assert training_operations(shape, length=6) == everything == 872 + 1016 + 728
+    top = forwards + (2 * 108 + 2 * 48) + 2 * 40 + 2 * 108
+    assert training_operations(shape, length=6, learned_layers=1) == top == 872 + 392 + 216
+
+
+def test_without_attention_all_weights_cost_six_operations_each_as_in_the_scaling_laws(model: Path) -> None:
+    shape = Shape.of(json.loads((model / "config.json").read_text()))
+    network = load_folder(model, torch.device("cpu")).network
+    matrices = sum(parameter.numel() for parameter in network.parameters() if parameter.dim() == 2)
+    assert training_operations(shape, length=0) == 6 * matrices, "the embedding is the head, too, and counts once"
+
+
+# What the rivals learn from
+
+
+def test_the_ancestors_file_holds_each_post_four_times_and_no_two_epochs_in_one_order(model: Path) -> None:
+    language_model = load_folder(model, torch.device("cpu"))
+    parts = material.parts(material.author(AUTHOR, model), language_model, seed=0)
+    examples = material.to_learn(parts)
+    tokens = rivals.shuffled_epochs(examples, epochs=4, seed=0)
+    posts = language_model.decode(tokens).split("<|endoftext|>")
+    assert (posts[0], posts[-1]) == ("", "")
+    assert Counter(posts[1:-1]) == {text: 4 * count for text, count in Counter(e.text for e in examples).items()}
+    assert not {example.text for example in parts.held_out} & set(posts)
+    epochs = [posts[1 + n * len(examples) : 1 + (n + 1) * len(examples)] for n in range(4)]
+    assert [sorted(epoch) for epoch in epochs] == [sorted(epochs[0])] * 4
+    assert len({tuple(epoch) for epoch in epochs}) == 4
+
+
+def test_blocks_are_whole_and_hold_the_tokens_in_order() -> None:
+    blocks = rivals.Blocks(list(range(10)), 4)
+    assert [blocks[index]["input_ids"] for index in range(len(blocks))] == [[0, 1, 2, 3], [4, 5, 6, 7]]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "rows", "minutes", "step", "expected"),
+    [
+        ("ancestor", 123, None, 0.0, 123),
+        ("trl", 40, 5.0, 2.0, 150),
+        ("run_clm", 80, 5.0, 10.0, 30),
+        ("run_clm", 41, 5.0, 10.0, 18),  # three epochs of six steps, the last of each with one block
+        ("trl", 40, 0.1, 60.0, 1),
+    ],
+)
+def test_the_schedule_ends_when_the_minutes_or_the_epochs_do(
+    recipe: str, rows: int, minutes: float | None, step: float, expected: int
+) -> None:
+    assert rivals.steps_of(recipe, rows, recipes.settings(recipe, minutes), minutes, step) == expected
+
+
+@pytest.mark.parametrize("recipe", ["ancestor", "run_clm", "trl"])
+def test_a_rival_learns_all_weights_at_the_rate_of_its_recipe_down_to_zero(
+    recipe: str, model: Path, tmp_path: Path
+) -> None:
+    if recipe == "trl":
+        pytest.importorskip("trl")
+    language_model = load_folder(model, torch.device("cpu"))
+    before = {name: weight.clone() for name, weight in language_model.network.named_parameters()}
+    examples = material.to_learn(material.parts(material.author(AUTHOR, model), language_model, seed=0))
+    settings = {**recipes.SETTINGS[recipe], "batch": 1}
+    made = rivals.trainer(recipe, language_model, examples, settings, steps=4, seed=0, folder=str(tmp_path))
+    counts = rivals.count_tokens(made)
+    watch = rivals.Stopwatch(lambda: 1.5)
+    made.add_callback(watch)
+    rates = []
+    step = made.training_step
+    made.training_step = lambda *given: (rates.append(made.optimizer.param_groups[0]["lr"]), step(*given))[1]
+    made.train()
+    assert max(rates) == pytest.approx(settings["learning_rate"])
+    assert max(made.lr_scheduler.get_last_lr()) == pytest.approx(0, abs=1e-9)
+    assert all((weight != before[name]).any() for name, weight in language_model.network.named_parameters())
+    assert len(watch.steps) == 4
+    assert [bits for _, bits in watch.curve] == [1.5] * 5, "POINTS that fall on one step are one point"
+    assert watch.curve[0][0] == 0.0
+    assert watch.curve[-1][0] == pytest.approx(watch.seconds, abs=0.01)
+    if recipe != "trl":
+        assert counts[0] == 255, "a block of 256 tokens has 255 to predict"
+
+
+def test_packed_posts_do_not_see_each_other(model: Path, tmp_path: Path) -> None:
+    pytest.importorskip("trl")
+    language_model = load_folder(model, torch.device("cpu"))
+    examples = material.to_learn(material.parts(material.author(AUTHOR, model), language_model, seed=0))
+    told = {"steps": 1, "seed": 0, "folder": str(tmp_path)}
+    made = rivals.trainer("trl", language_model, examples, recipes.TRL, **told)
+    batch = {name: value for name, value in next(iter(made.get_train_dataloader())).items() if name != "labels"}
+    second = int((batch["position_ids"][0] == 0).nonzero()[1])
+    with torch.no_grad():
+        logits = language_model.network(**batch).logits
+        batch["input_ids"][0, :second] = 7
+        others = language_model.network(**batch).logits
+    assert torch.equal(logits[0, second:], others[0, second:])
+    assert not torch.equal(logits[0, :second], others[0, :second])
+
+
+def test_scoring_does_not_count_as_training(model: Path, tmp_path: Path) -> None:
+    language_model = load_folder(model, torch.device("cpu"))
+    examples = material.to_learn(material.parts(material.author(AUTHOR, model), language_model, seed=0))
+    told = {"steps": 2, "seed": 0, "folder": str(tmp_path)}
+    made = rivals.trainer("ancestor", language_model, examples, recipes.ANCESTOR, **told)
+    watch = rivals.Stopwatch(lambda: time.sleep(3) or 1.5)
+    made.add_callback(watch)
+    began = time.perf_counter()
+    made.train()
+    assert time.perf_counter() - began >= 9
+    assert watch.seconds < 3
+
+
+# What is to be done
+
+
+def test_everybody_gets_the_same_seeds_and_minutes_and_ours_a_curve() -> None:
+    runs = plan([AUTHOR])
+    five = Counter(run.recipe for run in runs if run.minutes == 5)
+    assert five == {"ours": 3, "trl": 3, "run_clm": 3}
+    assert sorted(run.minutes for run in runs if run.recipe == "ours" and run.seed == 0) == [1, 2, 5, 15]
+    assert [run for run in runs if run.recipe == "ancestor"] == [Run("ancestor", AUTHOR, 0)]
+
+
+def test_quick_takes_about_ten_minutes(model: Path) -> None:
+    author = material.author("sample:keeperfinch", model)
+    runs = plan([author.reference], quick=True)
+    assert Counter(run.recipe for run in runs) == {"ours": 1, "trl": 1, "run_clm": 1, "ancestor": 1}
+    assert 5 * 60 < sum(run.seconds(author) for run in runs) <= 12 * 60
+
+
+# What comes out
+
+
+def test_the_table_gives_means_spreads_and_the_ratio_of_the_first_budget_that_is_good_enough() -> None:
+    records = [
+        record("ancestor", 1.60, 1000), record("trl", 1.62, 300, 5, notes=["packed"]),
+        record("ours", 1.70, 60, 1), record("ours", 1.59, 118, 2),
+        record("ours", 1.54, 298, 5), record("ours", 1.52, 300, 5, seed=1), record("ours", 1.53, 299, 5, seed=2),
+    ]  # fmt: skip
+    text = table.text(records)
+    assert "Abacus 2" in text
+    assert "float32 100 GFLOP/s" in text
+    assert "1.530 ± 0.010" in text
+    assert "ended at 1.600 after 1,000 s" in text
+    assert "after 118 s, everything included: 11.8% of the time, or 1/8.5" in text
+    assert "TRL, packing, seed 0: packed" in text
+
+
+def test_there_is_no_ratio_to_a_recipe_that_was_cut_off_and_none_where_nothing_got_there() -> None:
+    assert table.headline([record("ancestor", 2.0, 60, blocks=24), record("ours", 1.7, 60, 1)]) is None
+    assert "No budget" in table.headline([record("ancestor", 1.5, 60), record("ours", 1.7, 60, 1)])
+
+
+def test_a_result_counts_only_under_the_conditions_it_was_measured_under(tmp_path: Path) -> None:
+    made = record("ours", 1.54, 298, 5)
+    conditions, figures = made.pop("conditions"), made
+    results = Results(tmp_path / "results.json")
+    results.keep(conditions, figures)
+    results = Results(tmp_path / "results.json")
+    assert results.find(conditions)["bits_per_character"] == 1.54
+    for name, other in {"machine": {"processor": "Abacus 3", "cores": 2, "threads": "all"}, "settings": {"rate": 1},
+                        "versions": {"torch": "1"}, "posts": "x", "model": "n"}.items():  # fmt: skip
+        assert results.find({**conditions, name: other}) is None, name
+    results.keep({**conditions, "versions": {"torch": "1"}}, figures)
+    assert results.find(conditions) is None, "the older result of the same run made room"
+    assert len(results.records) == 1
+    elsewhere = {"processor": "Abacus 3", "cores": 2, "threads": "all"}
+    results.keep({**conditions, "machine": elsewhere}, figures)
+    assert len(results.records) == 2, "another machine's result stays"
+
+
+# The whole of it
+
+
+def start(results: Path, model: Path, *arguments: str) -> subprocess.Popen:
+    path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
+    call = [sys.executable, "-m", "benchmarks", "--model", str(model), "--results", str(results), "--authors", AUTHOR]
+    return subprocess.Popen(
+        [*call, "--seeds", "0", "--only", "run_clm,ancestor", "--minutes", "0.01", "--matrix", "64", *arguments],
+        cwd=ROOT, env={**os.environ, "PYTHONPATH": path}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+def test_a_benchmark_that_was_broken_off_goes_on_and_does_nothing_twice(model: Path, tmp_path: Path) -> None:
+    results = tmp_path / "results.json"
+    broken = start(results, model)
+    while not results.exists() and broken.poll() is None:
+        time.sleep(0.1)
+    broken.send_signal(signal.SIGINT)
+    _, said = broken.communicate(timeout=60)
+    assert broken.returncode == 130, said
+    assert "Broken off; 1 of 2 runs are kept" in said
+    first = json.loads(results.read_text())
+    assert [one["conditions"]["run"]["recipe"] for one in first] == ["run_clm"]
+
+    listing, _ = start(results, model, "--list").communicate(timeout=60)
+    assert "1 of 2 runs are done; the rest takes about" in listing
+
+    output, said = start(results, model).communicate(timeout=300)
+    assert "[1/1] ancestor" in said
+    second = json.loads(results.read_text())
+    assert second[0] == first[0]
+    assert [one["conditions"]["run"]["recipe"] for one in second] == ["run_clm", "ancestor"]
+    ancestor = second[1]
+    assert ancestor["steps"] == ancestor["planned_steps"] > 100
+    assert ancestor["bits_per_character"] < ancestor["bits_per_character_before"]
+    assert [point[1] for point in ancestor["curve"]][0] == ancestor["bits_per_character_before"]
+    assert len(ancestor["curve"]) == 7
+    assert 0 < ancestor["share"] < 1
+    assert "huggingtweets of 2020" in output
+
+    _, said = start(results, model).communicate(timeout=60)
+    assert "[1/" not in said
+    assert json.loads(results.read_text()) == second
+
+
+def test_ours_is_measured_through_the_command_line(model: Path, tmp_path: Path) -> None:
+    bench = command.Bench(str(model), tmp_path / "results.json", matrix=64)
+    bench.read([AUTHOR])
+    run = Run("ours", AUTHOR, seed=0, minutes=0.3)
+    bench.measure([run], again=False)
+    (found,) = bench.done([run])
+    assert found["seconds"]["total"] == pytest.approx(18, rel=0.5)
+    assert found["curve"][-1] == [found["seconds"]["total"], found["bits_per_character"]]
+    assert found["bits_per_character"] < found["bits_per_character_before"]
+    assert found["learned_layers"] == 1, "the upper half of two"
+    assert found["operations_a_token"] > 0
+    assert not list(Path.cwd().rglob("bots")), "no bot is left behind"
+
+
+def test_a_run_that_fails_is_told_and_tried_again(
+    model: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    bench = command.Bench(str(model), tmp_path / "results.json", matrix=64)
+    bench.read([AUTHOR])
+    run = Run("run_clm", AUTHOR, seed=0, minutes=0.01)
+    (model / "model.safetensors").rename(model / "away")
+    try:
+        bench.measure([run], again=False)
+    finally:
+        (model / "away").rename(model / "model.safetensors")
+    assert "1 runs failed; the same command tries them again" in capfd.readouterr().err
+    assert bench.left([run]) == [run]
