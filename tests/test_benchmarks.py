@@ -268,10 +268,10 @@ def test_a_benchmark_that_was_broken_off_goes_on_and_does_nothing_twice(model: P
 def test_ours_is_measured_through_the_command_line(model: Path, tmp_path: Path) -> None:
     bench = command.Bench(str(model), tmp_path / "results.json", matrix=64)
     bench.read([AUTHOR])
-    run = Run("ours", AUTHOR, seed=0, minutes=0.3)
+    run = Run("ours", AUTHOR, seed=0, minutes=0.5)
     bench.measure([run], again=False)
     (found,) = bench.done([run])
-    assert found["seconds"]["total"] == pytest.approx(18, rel=0.5)
+    assert found["seconds"]["train"] < found["seconds"]["total"] < 45
     assert found["curve"][-1] == [found["seconds"]["total"], found["bits_per_character"]]
     assert found["bits_per_character"] < found["bits_per_character_before"]
     assert found["learned_layers"] == 1, "the upper half of two"

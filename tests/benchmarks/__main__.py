@@ -19,7 +19,7 @@ import click
 from benchmarks import machine, material, ours, table
 from benchmarks.arithmetic import Shape, training_operations
 from benchmarks.plan import RECIPES, Run, plan
-from benchmarks.recipes import MODEL
+from benchmarks.recipes import MODEL, SETTINGS, is_trl
 from benchmarks.results import Results, conditions
 from utils import models
 from utils.errors import UserError
@@ -52,8 +52,9 @@ def main(
     again: bool, only_list: bool, model: str, matrix: int, results: Path | None,
 ) -> None:  # fmt: skip
     """Measure HuggingTweets and other recipes on this machine, same weights, same posts, same held-out posts."""
-    if unknown := set(only) - set(RECIPES):
-        raise click.UsageError(f"There is no recipe {', '.join(sorted(unknown))}; there are {', '.join(RECIPES)}.")
+    known = ("ours", *SETTINGS)
+    if unknown := set(only) - set(known):
+        raise click.UsageError(f"There is no recipe {', '.join(sorted(unknown))}; there are {', '.join(known)}.")
     if not all(seed.isdigit() for seed in seeds) or not seeds:
         raise click.UsageError("Seeds are whole numbers with commas between them, like 0,1,2.")
     try:
@@ -159,7 +160,7 @@ class Bench:
         """For one token; None where nobody has counted them."""
         if isinstance(learned_layers, str):
             return None
-        alone = run.recipe in ("ours", "trl")
+        alone = run.recipe == "ours" or is_trl(run.recipe)
         length = self.authors[run.author].token_length if alone else run.settings["block"]
         return training_operations(self.shape, length, learned_layers)
 

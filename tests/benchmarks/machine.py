@@ -16,6 +16,7 @@ from pathlib import Path
 
 import psutil
 
+from benchmarks.recipes import is_trl
 from utils import environment
 
 SIZE = 2048
@@ -24,8 +25,8 @@ SIZE = 2048
 REPEATS = 7
 """Products, of which the median counts; the first one warms up and does not."""
 
-PACKAGES = {"trl": ("accelerate", "trl", "datasets")}
-"""What the results of a recipe depend on besides `environment.versions`; of all others it is only accelerate."""
+TRL_PACKAGES = ("trl", "datasets")
+"""What only TRL's results depend on, so that ours do not become void when it is installed."""
 
 
 def identity() -> dict[str, object]:
@@ -44,7 +45,7 @@ def describe(machine: dict[str, object], rates: dict[str, float]) -> str:
 def versions(recipe: str) -> dict[str, str]:
     """Python and the packages that compute; without the operating system's, whose updates change no result."""
     found = {name: value for name, value in environment.versions().items() if name != "platform"}
-    for package in PACKAGES.get(recipe, ("accelerate",)):
+    for package in ("accelerate", *(TRL_PACKAGES if is_trl(recipe) else ())):
         try:
             found[package] = version(package)
         except PackageNotFoundError:

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.material import Author
-from benchmarks.recipes import settings
+from benchmarks.recipes import TRIED, is_trl, settings
 
 RECIPES = ("ancestor", "ours", "trl", "run_clm")
+"""What is measured unless others are named."""
 
 FAIR_MINUTES = 5.0
 """The budget at which all are compared, each with every seed."""
@@ -56,11 +57,11 @@ class Run:
     def seconds(self, author: Author) -> float:
         """About how long it will take."""
         if self.minutes is not None:
-            return self.minutes * 60 + SECONDS_AROUND[self.recipe]
+            return self.minutes * 60 + SECONDS_AROUND["trl" if is_trl(self.recipe) else self.recipe]
         tokens = self.settings["epochs"] * author.tokens
         if self.blocks is not None:
             tokens = min(tokens, self.blocks * self.settings["block"])
-        return tokens / ANCESTOR_TOKENS_A_SECOND + SECONDS_AROUND[self.recipe]
+        return tokens / ANCESTOR_TOKENS_A_SECOND + SECONDS_AROUND["trl" if is_trl(self.recipe) else self.recipe]
 
 
 def plan(
@@ -78,7 +79,7 @@ def plan(
     fair = minutes or (QUICK_MINUTES if quick else FAIR_MINUTES)
     for name in authors:
         for seed in seeds[:1] if quick else seeds:
-            runs += [Run(recipe, name, seed, fair) for recipe in ("ours", "trl", "run_clm")]
+            runs += [Run(recipe, name, seed, fair) for recipe in ("ours", "trl", *TRIED, "run_clm")]
             if seed == seeds[0]:
                 runs.append(Run("ancestor", name, seed, blocks=QUICK_BLOCKS if quick else None))
                 runs += [Run("ours", name, seed, budget) for budget in (() if quick else CURVE_MINUTES)]

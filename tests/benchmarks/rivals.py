@@ -22,6 +22,7 @@ from torch.utils.data import Dataset
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from benchmarks import material
+from benchmarks.recipes import is_trl
 from utils import environment, evaluation
 from utils.dataset import Example
 from utils.language_model import LanguageModel, load_folder
@@ -137,7 +138,7 @@ def trainer(recipe: str, model: LanguageModel, examples: Sequence[Example], sett
     """The Trainer of a recipe, before its first step. told: `steps`, `seed` and `folder`."""
     common = arguments(settings, model.device, **told)
     block = min(settings["block"], model.context)
-    if recipe == "trl":
+    if is_trl(recipe):
         return _packed(model, examples, block, settings["packing"], common)
     once = recipe != "ancestor"
     tokens = joined(examples) if once else shuffled_epochs(examples, settings["epochs"], told["seed"])
