@@ -55,6 +55,9 @@ def test_operations_are_those_of_a_model_small_enough_to_count_by_hand() -> None
     assert training_operations(shape, length=6) == everything == 872 + 1016 + 728
     top = forwards + (2 * 108 + 2 * 48) + 2 * 40 + 2 * 108
     assert training_operations(shape, length=6, learned_layers=1) == top == 872 + 392 + 216
+    # Of rank 2, the low-rank matrices of one layer: 2 x (4+4 + 4+2 + 4+2 + 4+4 + three times 4+5) = 110.
+    thin = forwards + (2 * 108 + 2 * 48) + 2 * 40 + 3 * 2 * 110
+    assert training_operations(shape, length=6, learned_layers=1, low_rank=110) == thin == 872 + 392 + 660
 
 
 def test_without_attention_all_weights_cost_six_operations_each_as_in_the_scaling_laws(model: Path) -> None:
@@ -274,8 +277,7 @@ def test_ours_is_measured_through_the_command_line(model: Path, tmp_path: Path) 
     assert found["seconds"]["train"] < found["seconds"]["total"] < 45
     assert found["curve"][-1] == [found["seconds"]["total"], found["bits_per_character"]]
     assert found["bits_per_character"] < found["bits_per_character_before"]
-    assert found["learned_layers"] == 1, "the upper half of two"
-    assert found["operations_a_token"] > 0
+    assert found["operations_a_token"] > 0, "whatever it is that learns by default, somebody has counted its operations"
     assert not list(Path.cwd().rglob("bots")), "no bot is left behind"
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import click
 
 from benchmarks import machine, material, ours, table
-from benchmarks.arithmetic import Shape, training_operations
+from benchmarks.arithmetic import Shape, operations
 from benchmarks.plan import RECIPES, Run, plan
 from benchmarks.recipes import MODEL, SETTINGS, is_trl
 from benchmarks.results import Results, conditions
@@ -137,16 +137,17 @@ class Bench:
         """Measure the machine, then the run; raises `Failed`."""
         rates = json.loads(_child("benchmarks.machine", str(self.matrix)))
         began = time.monotonic()
-        found = ours.train(run, self.model, self.shape.layers) if run.recipe == "ours" else self._rival(run)
+        found = ours.train(run, self.model) if run.recipe == "ours" else self._rival(run)
         speed = found["tokens"] / found["seconds"]["train"]
+        cost = self._operations(run, found["learned"])
         return {
             **found,
             "wall_seconds": round(time.monotonic() - began, 1),
             "date": time.strftime("%Y-%m-%d"),
             "tokens_per_second": round(speed, 1),
             "matrix_rates": rates,
-            "operations_a_token": (operations := self._operations(run, found["learned_layers"])),
-            "share": None if operations is None else round(operations * speed / rates[found["precision"]], 4),
+            "operations_a_token": cost,
+            "share": None if cost is None else round(cost * speed / rates[found["precision"]], 4),
         }
 
     def _rival(self, run: Run) -> dict[str, Any]:
@@ -156,13 +157,11 @@ class Bench:
             _child("benchmarks.rivals", json.dumps(job), loud=True)
             return json.loads(out.read_text())
 
-    def _operations(self, run: Run, learned_layers: int | str | None) -> float | None:
+    def _operations(self, run: Run, learned: dict[str, Any]) -> float | None:
         """For one token; None where nobody has counted them."""
-        if isinstance(learned_layers, str):
-            return None
         alone = run.recipe == "ours" or is_trl(run.recipe)
         length = self.authors[run.author].token_length if alone else run.settings["block"]
-        return training_operations(self.shape, length, learned_layers)
+        return operations(self.shape, length, learned)
 
 
 def _child(module: str, told: str = "", loud: bool = False) -> str:

@@ -7,6 +7,9 @@ what the mathematics needs, not what a program does: padding, recomputation and 
 from dataclasses import dataclass
 from typing import Any
 
+EVERYTHING = "all weights"
+"""What learns with the rivals, in the word that stands in their results."""
+
 
 @dataclass(frozen=True)
 class Shape:
@@ -45,11 +48,15 @@ class Shape:
         return self.hidden * self.vocabulary
 
 
-def training_operations(shape: Shape, length: float, learned_layers: int | None = None) -> float:
+def training_operations(
+    shape: Shape, length: float, learned_layers: int | None = None, low_rank: int | None = None
+) -> float:
     """Operations to learn from one token.
 
     length: tokens in the sequence in which it stands; it attends to half of them on average.
     learned_layers: how many of the upper layers learn; None for all weights, embeddings and head included.
+    low_rank: parameters of the low-rank matrices that learn in their place, in all these layers together; None where
+        the layers' own weights learn.
 
     Two operations (a multiplication, an addition) for each weight of the layers and the head forwards; two more to
     pass the gradient on through what lies above something that learns; and two more for the gradient of each weight
@@ -62,5 +69,21 @@ def training_operations(shape: Shape, length: float, learned_layers: int | None 
     attention = 4 * shape.heads * shape.head_dim * length / 2
     forwards = 2 * (shape.layers * shape.layer_weights + shape.head_weights) + shape.layers * attention
     passed_on = 2 * (above * shape.layer_weights + shape.head_weights) + above * 2 * attention
+    if low_rank is not None:
+        return forwards + passed_on + 6 * low_rank  # forwards, passed on, learned
     learned = 2 * above * shape.layer_weights + (2 * shape.head_weights if learned_layers is None else 0)
     return forwards + passed_on + learned
+
+
+def operations(shape: Shape, length: float, learned: dict[str, Any]) -> float | None:
+    """The same for what a result says has learned: `kind`, and of ours `layers` and `parameters`.
+
+    None for a kind that nobody has counted.
+    """
+    if learned["kind"] == EVERYTHING:
+        return training_operations(shape, length)
+    if learned["kind"] == "whole layers":
+        return training_operations(shape, length, learned["layers"])
+    if learned["kind"] == "LoRA":
+        return training_operations(shape, length, learned["layers"], learned["parameters"])
+    return None

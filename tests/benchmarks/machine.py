@@ -25,8 +25,8 @@ SIZE = 2048
 REPEATS = 7
 """Products, of which the median counts; the first one warms up and does not."""
 
-TRL_PACKAGES = ("trl", "datasets")
-"""What only TRL's results depend on, so that ours do not become void when it is installed."""
+PACKAGES = {"ours": ("accelerate", "peft"), "trl": ("accelerate", "trl", "datasets")}
+"""What a recipe's results depend on besides `environment.versions`; the others', on accelerate alone."""
 
 
 def identity() -> dict[str, object]:
@@ -45,7 +45,7 @@ def describe(machine: dict[str, object], rates: dict[str, float]) -> str:
 def versions(recipe: str) -> dict[str, str]:
     """Python and the packages that compute; without the operating system's, whose updates change no result."""
     found = {name: value for name, value in environment.versions().items() if name != "platform"}
-    for package in ("accelerate", *(TRL_PACKAGES if is_trl(recipe) else ())):
+    for package in PACKAGES.get("trl" if is_trl(recipe) else recipe, ("accelerate",)):
         try:
             found[package] = version(package)
         except PackageNotFoundError:

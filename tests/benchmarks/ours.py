@@ -22,7 +22,7 @@ class Failed(Exception):
     """A run's process ended with an error; the text is what it said last."""
 
 
-def train(run: Run, model: str, shape_layers: int) -> dict[str, Any]:
+def train(run: Run, model: str) -> dict[str, Any]:
     """Train once, in a home of its own, and return the figures. Raises `Failed`."""
     with tempfile.TemporaryDirectory() as home:
         path = environment.find_path(run.author)
@@ -30,7 +30,7 @@ def train(run: Run, model: str, shape_layers: int) -> dict[str, Any]:
         arguments = ["train", reference, "--minutes", f"{run.minutes:g}", "--seed", str(run.seed), "--model", model]
         arguments += ["--track", "off", "--json", "--out", str(Path(home) / "bot")]
         report = json.loads(command(arguments, Path(home)))
-    return figures(report, shape_layers)
+    return figures(report)
 
 
 def command(arguments: list[str], home: Path) -> str:
@@ -62,8 +62,8 @@ def finish(command: list[str], folder: Path, surroundings: dict[str, str], told:
     return output
 
 
-def figures(report: dict[str, Any], layers: int) -> dict[str, Any]:
-    """What `train --json` prints, in the words of the results. layers: of the model, to know how many learned."""
+def figures(report: dict[str, Any]) -> dict[str, Any]:
+    """What `train --json` prints, in the words of the results."""
     held_out, seconds = report["held_out"], report["seconds"]
     return {
         "curve": [
@@ -78,18 +78,6 @@ def figures(report: dict[str, Any], layers: int) -> dict[str, Any]:
         "tokens": report["tokens_trained"],
         "peak_memory_bytes": report["peak_memory_bytes"],
         "precision": report["precision"],
-        "learned_layers": learned_layers(report, layers),
+        "learned": report["learned"],
         "notes": report["warnings"],
     }
-
-
-def learned_layers(report: dict[str, Any], layers: int) -> int | str | None:
-    """How many upper layers learned, None for all weights, or the name of a way whose operations nobody has counted."""
-    learned = report.get("learned")
-    if learned is None:
-        from utils.settings import TrainingSettings
-
-        return max(1, round(TrainingSettings().learned_share * layers))
-    if learned.get("layers") and learned["kind"] == "upper layers":
-        return learned["layers"]
-    return None if learned["kind"] in ("all", "everything", "all weights") else learned["kind"]

@@ -22,6 +22,7 @@ from torch.utils.data import Dataset
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from benchmarks import material
+from benchmarks.arithmetic import EVERYTHING
 from benchmarks.recipes import is_trl
 from utils import environment, evaluation
 from utils.dataset import Example
@@ -220,7 +221,7 @@ class Contest:
             "tokens": tokens,
             "peak_memory_bytes": environment.peak_memory(self.device),
             "precision": str(precision(self.settings, self.device)).removeprefix("torch."),
-            "learned_layers": None,
+            "learned": {"kind": EVERYTHING, "parameters": sum(weight.numel() for weight in model.network.parameters())},
             "notes": self.notes,
         }
 
