@@ -38,7 +38,7 @@ def record(recipe: str, bits: float, seconds: float, minutes: float | None = Non
         "conditions": {"run": run, "machine": machine, "settings": {}, "versions": {}, "posts": "", "model": "m"},
         "curve": [[0.0, 2.5], [seconds, bits]], "bits_per_character": bits, "bits_per_character_before": 2.5,
         "seconds": {"train": seconds, "total": seconds}, "tokens_per_second": 100.0, "share": 0.25,
-        "peak_memory_bytes": 2e9, "matrix_rates": {"float32": 1e11}, "notes": [], **more,
+        "held_out": {"posts": 90}, "peak_memory_bytes": 2e9, "matrix_rates": {"float32": 1e11}, "notes": [], **more,
     }  # fmt: skip
 
 
@@ -278,6 +278,9 @@ def test_ours_is_measured_through_the_command_line(model: Path, tmp_path: Path) 
     assert found["curve"][-1] == [found["seconds"]["total"], found["bits_per_character"]]
     assert found["bits_per_character"] < found["bits_per_character_before"]
     assert found["operations_a_token"] > 0, "whatever it is that learns by default, somebody has counted its operations"
+    language_model = load_folder(model, torch.device("cpu"))
+    held_out = material.parts(bench.authors[AUTHOR], language_model, seed=0).held_out
+    assert found["held_out"]["posts"] == len(held_out), "all of them, however few the program had time for"
     assert not list(Path.cwd().rglob("bots")), "no bot is left behind"
 
 

@@ -9,6 +9,8 @@ In reading order:
     arithmetic.py   how many operations a token costs
     rivals.py       the other recipes, each in a process of its own
     ours.py         the command line of this project, as a user would start it
+    scored.py       its finished bot, on all held-out posts
+    process.py      how a process is started and ended
     results.py      what was measured: a file that grows run by run
     table.py        the same for a reader, and the ratio in the headline
     __main__.py     the command

@@ -5,7 +5,6 @@ run that is under way, which counts as not done; the same command goes on from t
 """
 
 import json
-import os
 import sys
 import tempfile
 import time
@@ -16,7 +15,7 @@ from typing import Any
 
 import click
 
-from benchmarks import machine, material, ours, table
+from benchmarks import machine, material, ours, process, table
 from benchmarks.arithmetic import Shape, operations
 from benchmarks.plan import RECIPES, Run, plan
 from benchmarks.recipes import MODEL, SETTINGS, is_trl
@@ -124,7 +123,7 @@ class Bench:
                     record = self.results.keep(self.conditions(run), self._figures(run))
                     figure, seconds = record["bits_per_character"], table.seconds(record)
                     print(f"      {figure:.3f} bits per character, {seconds:,.0f} s", file=sys.stderr, flush=True)
-                except ours.Failed as error:
+                except process.Failed as error:
                     failed += 1
                     print(f"      failed: {error}", file=sys.stderr, flush=True)
         except KeyboardInterrupt:
@@ -135,10 +134,10 @@ class Bench:
 
     def _figures(self, run: Run) -> dict[str, Any]:
         """Measure the machine, then the run; raises `Failed`."""
-        rates = json.loads(_child("benchmarks.machine", str(self.matrix)))
+        rates = json.loads(process.module("machine", str(self.matrix)))
         began = time.monotonic()
-        found = ours.train(run, self.model) if run.recipe == "ours" else self._rival(run)
-        speed = found["tokens"] / found["seconds"]["train"]
+        found = ours.train(run, self.model, self.folder) if run.recipe == "ours" else self._rival(run)
+        speed = found["tokens"] / max(found["seconds"]["train"], 1e-3)
         cost = self._operations(run, found["learned"])
         return {
             **found,
@@ -154,7 +153,7 @@ class Bench:
         with tempfile.TemporaryDirectory() as folder:
             out = Path(folder) / "figures.json"
             job = {**asdict(run), "settings": run.settings, "model": str(self.folder), "out": str(out)}
-            _child("benchmarks.rivals", json.dumps(job), loud=True)
+            process.module("rivals", json.dumps(job), loud=True)
             return json.loads(out.read_text())
 
     def _operations(self, run: Run, learned: dict[str, Any]) -> float | None:
@@ -162,12 +161,6 @@ class Bench:
         alone = run.recipe == "ours" or is_trl(run.recipe)
         length = self.authors[run.author].token_length if alone else run.settings["block"]
         return operations(self.shape, length, learned)
-
-
-def _child(module: str, told: str = "", loud: bool = False) -> str:
-    path = os.pathsep.join([str(ours.ROOT), str(ours.ROOT / "tests"), os.environ.get("PYTHONPATH", "")])
-    surroundings = {**os.environ, "PYTHONPATH": path.rstrip(os.pathsep)}
-    return ours.finish([sys.executable, "-m", module], Path.cwd(), surroundings, told, loud)
 
 
 def _minutes(seconds: float) -> str:

@@ -69,8 +69,9 @@ def text(records: Sequence[Record]) -> str:
     blocks = [machine.describe(records[0]["conditions"]["machine"], rates)]
     for author in dict.fromkeys(record["conditions"]["run"]["author"] for record in records):
         own = [record for record in records if record["conditions"]["run"]["author"] == author]
-        before = own[0]["bits_per_character_before"]
-        blocks.append(f"{author}, {before:.3f} bits per character untrained\n{_aligned([COLUMNS, *rows(own)])}")
+        before, posts = own[0]["bits_per_character_before"], own[0]["held_out"]["posts"]
+        title = f"{author}, {posts} held-out posts, {before:.3f} bits per character untrained"
+        blocks.append(f"{title}\n{_aligned([COLUMNS, *rows(own)])}")
         blocks += [sentence for sentence in (headline(own), *_notes(own)) if sentence]
     return "\n\n".join(blocks)
 
