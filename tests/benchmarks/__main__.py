@@ -5,6 +5,7 @@ run that is under way, which counts as not done; the same command goes on from t
 """
 
 import json
+import signal
 import sys
 import tempfile
 import time
@@ -61,6 +62,7 @@ def main(
         bench.read([*authors[: 1 if quick else None], *more])
         runs = plan(list(bench.authors), [int(seed) for seed in seeds], only, quick, minutes)
         if not only_list:
+            signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends us ends the run, too
             bench.measure(runs, again)
         print(bench.listing(runs) if only_list else table.text(bench.done(runs)))
     except UserError as error:
