@@ -18,7 +18,7 @@ LAYERS = [
     {"utils.locks", "utils.environment", "utils.atomic", "utils.copies", "utils.post_length", "utils.terminal",
      "utils.report", "utils.pace"},
     {"utils.colab", "utils.language_model", "utils.story"},
-    {"utils.scoring", "utils.bot"},
+    {"utils.scoring", "utils.sampling", "utils.bot"},
     {"utils.timelines.dates", "utils.timelines.encodings", "utils.timelines.markup", "utils.timelines.tables",
      "utils.timelines.containers", "utils.timelines.json_values", "utils.timelines.handles"},
     {"utils.timelines.fields"},

@@ -5,16 +5,14 @@ and fits into one post with the mark of a bot behind it. A draft that does not i
 times, then given up and counted; none is ever cut. Knows nothing about training.
 """
 
-import math
 import random
 import time
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
-from transformers import DynamicCache
 
 from utils import environment
 from utils.bot import Bot
@@ -23,7 +21,8 @@ from utils.errors import BadSetting
 from utils.events import Event, OnEvent, ignore
 from utils.language_model import LanguageModel
 from utils.post_length import LIMIT, MARK, fits, marked, weighted_length
-from utils.scoring import autocast, cross_entropy, next_token_logits, score
+from utils.sampling import Text, sample_texts, writing_precision
+from utils.scoring import score
 from utils.settings import MAXIMUM_DRAFTS, WritingSettings
 
 TRIES = 4
@@ -31,17 +30,14 @@ TRIES = 4
 of a bot of a bundled author, all fitted at once."""
 
 ROWS = 50
-"""Drafts written side by side, at most; it bounds the memory."""
+"""Drafts written side by side, at most, spares aside; it bounds the memory."""
 
-LONGEST = 400
-"""Tokens after which a text is given up. A post in English takes 20 to 80; one of 130 Japanese characters
-takes three a character where the tokenizer knows only their bytes."""
+ROWS_A_SPARE = 5
+"""Drafts for which one spare text is begun with them, to take the place of one that does not fit.
 
-CANDIDATES = (1024, 8192, 1 << 30)
-"""How many of the likeliest tokens are looked at for the nucleus, until they hold it."""
-
-LOOK_EVERY = 8
-"""Tokens between two looks at whether an unfinished row is already too long."""
+Two spares make the steps of ten drafts a twentieth slower; one text begun anew takes as many steps again. A bot
+that was trained for 20 steps had 1 to 3 of 13 texts that did not fit.
+"""
 
 
 @dataclass(frozen=True)
@@ -98,24 +94,50 @@ def write(
     writing, tries = Writing(), TRIES * count
     with environment.memory_errors_in_words("writing"):
         while len(writing.drafts) < count and tries > 0 and not should_stop():
-            rows = min(count - len(writing.drafts), tries, ROWS)
+            wanted = min(count - len(writing.drafts), ROWS)
+            rows = min(wanted + wanted // ROWS_A_SPARE, tries)
             tries -= rows
-            for row in _rows(bot.language_model, opening, rows, settings, generator, should_stop):
-                draft = _draft(bot.language_model, opening, row, copies)
-                if draft is None:
-                    writing.rewritten += 1
-                    done = len(writing.drafts)
-                    again = f"{done} of {count} drafts; {writing.rewritten} did not fit and are written again"
-                    on_event(Event("stage", again, done / count))
-                    continue
-                writing.drafts.append(draft)
-                done = len(writing.drafts)
-                on_event(Event("draft", f"{done} of {count} drafts", done / count, draft.as_dict()))
+            texts = sample_texts(bot.language_model, opening, rows, settings, generator, should_stop, _may_fit)
+            made = ((text.row, _draft(bot.language_model, opening, text, copies)) for text in texts)
+            for draft in in_turn(made, wanted):
+                _tell(draft, writing, count, on_event)
     missing = count - len(writing.drafts)
     writing.stopped = missing > 0 and should_stop()
     writing.dropped = 0 if writing.stopped else missing
     writing.seconds = time.monotonic() - began
     return writing
+
+
+def in_turn(made: Iterable[tuple[int, Draft | None]], wanted: int) -> Iterator[Draft | None]:
+    """Of the drafts made from each row, the first `wanted` by row, and a None for each that failed before them.
+
+    A spare row counts only once one before it has failed. If the first to finish were taken, whichever they
+    are, short posts would come too often.
+    """
+    waiting: dict[int, Draft | None] = {}
+    told = 0
+    for row, draft in made:
+        waiting[row] = draft
+        while ready := sorted(row for row in waiting if row < wanted):
+            for row in ready:
+                wanted += waiting[row] is None  # so the next row counts as well
+                told += 1
+                yield waiting.pop(row)
+        if told == wanted:
+            return
+
+
+def _tell(draft: Draft | None, writing: Writing, count: int, on_event: OnEvent) -> None:
+    """Count a draft, or one that failed, and tell of it."""
+    if draft is None:
+        writing.rewritten += 1
+        done = len(writing.drafts)
+        again = f"{done} of {count} drafts; {writing.rewritten} did not fit and are written again"
+        on_event(Event("stage", again, done / count))
+        return
+    writing.drafts.append(draft)
+    done = len(writing.drafts)
+    on_event(Event("draft", f"{done} of {count} drafts", done / count, draft.as_dict()))
 
 
 def glimpse(language_model: LanguageModel, seed: int, seconds: float) -> str:
@@ -126,9 +148,13 @@ def glimpse(language_model: LanguageModel, seed: int, seconds: float) -> str:
     generator = torch.Generator(language_model.device).manual_seed(seed)
     deadline = time.monotonic() + seconds
     so_far: list[int] = []
-    for row in _rows(language_model, "", 1, WritingSettings(), generator, lambda: time.monotonic() > deadline, so_far):
-        if row:
-            return " ".join(language_model.decode(row[0]).split())
+
+    def is_over() -> bool:
+        return time.monotonic() > deadline
+
+    for text in sample_texts(language_model, "", 1, WritingSettings(), generator, is_over, unfinished=so_far):
+        if text.tokens is not None:
+            return " ".join(language_model.decode(text.tokens).split())
     return " ".join(language_model.decode(so_far).split()) + "…"
 
 
@@ -152,19 +178,16 @@ def _as_posted(opening: str) -> str:
     ).strip()
 
 
-def _draft(
-    language_model: LanguageModel, opening: str, row: tuple[list[int], float] | None, copies: CopyIndex
-) -> Draft | None:
-    """The draft that a row of tokens makes, or None where it is no post."""
-    if row is None:
+def _draft(language_model: LanguageModel, opening: str, sampled: Text, copies: CopyIndex) -> Draft | None:
+    """The draft that a sampled text makes, or None where it is no post."""
+    if sampled.tokens is None:
         return None
-    tokens, bits = row
-    text = language_model.decode(tokens).strip()
+    text, bits = language_model.decode(sampled.tokens).strip(), sampled.bits
     if not _is_post(text, opening):
         return None
-    if language_model.encode_opening(text) != tokens:
+    if language_model.encode_opening(text) != sampled.tokens:
         # The tokenizer would cut the text otherwise than it was sampled, and a score is of a text.
-        bits = score(language_model, [text], environment.precision(language_model.device)).bits
+        bits = score(language_model, [text], writing_precision(language_model.device)).bits
     return Draft(text, opening, copies.find(text), round(bits / len(text), 4))
 
 
@@ -174,92 +197,6 @@ def _is_post(text: str, opening: str) -> bool:
     return not broken and text != opening and bool(words(text)) and fits(text)
 
 
-@torch.inference_mode()
-def _rows(
-    language_model: LanguageModel,
-    opening: str,
-    rows: int,
-    settings: WritingSettings,
-    generator: torch.Generator,
-    should_stop: Callable[[], bool],
-    unfinished: list[int] | None = None,
-) -> Iterator[tuple[list[int], float] | None]:
-    """Sample `rows` posts side by side; yields each one when it ends, or None when it grows too long.
-
-    unfinished: a list that is filled with the tokens of a row that has not ended, for those who cannot wait.
-
-    What is yielded are the tokens between start and end, and the bits that the untempered model needs for
-    them and the end. A row that is done leaves the batch, so that the last rows do not pay for the first.
-    """
-    network, device = language_model.network, language_model.device
-    prompt = [language_model.start, *language_model.encode_opening(opening)]
-    forbidden = _special_tokens(language_model)
-    written = torch.tensor([prompt] * rows, device=device)
-    cache = DynamicCache(config=network.config)
-    with autocast(device, environment.precision(device)):
-        logits = next_token_logits(network, written[:1], cache).expand(rows, -1)
-        cache.batch_repeat_interleave(rows)
-        nats = torch.full((rows,), _nats_of_opening(network, written[:1]), device=device)
-        for length in range(1, LONGEST + 1):
-            allowed = logits.index_fill(-1, forbidden, -torch.inf)
-            if length == 1:
-                allowed[:, language_model.end] = -torch.inf  # an empty draft is none
-            token = sample(allowed / settings.temperature, settings.top_p, generator)
-            nats = nats + logits.logsumexp(-1) - logits.gather(-1, token[:, None])[:, 0]
-            ended = token == language_model.end
-            for row, row_nats in zip(written[ended].tolist(), nats[ended].tolist(), strict=True):
-                yield row[1:], row_nats / math.log(2)
-            written = torch.cat([written, token[:, None]], dim=1)
-            going = ~ended
-            if unfinished is not None:
-                unfinished[:] = written[0, 1:].tolist()
-            if length % LOOK_EVERY == 0:
-                fitting = [_may_fit(language_model.decode(row[1:])) for row in written.tolist()]
-                too_long = going & ~torch.tensor(fitting, device=device)
-                yield from [None] * int(too_long.sum())
-                going &= ~too_long
-            if not going.any() or should_stop():
-                return
-            if not going.all():
-                written, nats = written[going], nats[going]
-                cache.batch_select_indices(going.nonzero()[:, 0])
-            logits = next_token_logits(network, written[:, -1:], cache)
-    yield from [None] * len(written)
-
-
 def _may_fit(unfinished: str) -> bool:
     """Whether a text may still become a post; a letter counts 2 at most, so short ones are not counted yet."""
     return 2 * len(unfinished) < LIMIT - weighted_length(MARK) or fits(unfinished)
-
-
-def _nats_of_opening(network: torch.nn.Module, prompt: torch.Tensor) -> float:
-    """Negative log-likelihood of an opening after the start token; prompt: (1, length), both together."""
-    if prompt.shape[1] == 1:
-        return 0.0
-    return cross_entropy(network, prompt[:, :-1], prompt[:, 1:], reduction="sum").item()
-
-
-def _special_tokens(language_model: LanguageModel) -> torch.Tensor:
-    """Ids of the tokens that are no text, the end token aside."""
-    special = set(language_model.tokenizer.all_special_ids) | set(language_model.tokenizer.added_tokens_decoder)
-    special |= {language_model.start}
-    return torch.tensor(sorted(special - {language_model.end}), dtype=torch.long, device=language_model.device)
-
-
-def sample(logits: torch.Tensor, top_p: float, generator: torch.Generator) -> torch.Tensor:
-    """Draw a token for each row from its nucleus (Holtzman et al. 2020, arXiv:1904.09751).
-
-    logits: (rows, vocabulary), temperature applied. Returns ids, (rows,). The nucleus is the smallest set
-    of likeliest tokens whose probabilities reach `top_p`. It is mostly found among the thousand likeliest,
-    which are had sooner than a sorted vocabulary; where it is not, more are looked at.
-    """
-    probabilities = logits.softmax(-1)
-    for candidates in CANDIDATES:
-        likeliest, ids = probabilities.topk(min(candidates, logits.shape[-1]))
-        cumulative = likeliest.cumsum(-1)
-        if len(ids[0]) == logits.shape[-1] or bool((cumulative[:, -1] >= top_p).all()):
-            break
-    last = (cumulative < top_p).sum(-1, keepdim=True).clamp(max=cumulative.shape[-1] - 1)
-    mass = cumulative.gather(-1, last)
-    drawn = mass * torch.rand(mass.shape, generator=generator, device=mass.device)
-    return ids.gather(-1, torch.searchsorted(cumulative, drawn, right=True).minimum(last))[:, 0]
