@@ -23,6 +23,7 @@ NOT_FOR_NOTEBOOKS = (
     "playwright",
     "axe-core-python",
     "hypothesis",
+    "ruff",
     "ipykernel",
     "jupyterlab",
 )

@@ -262,6 +262,11 @@ def in_colab() -> bool:
     return "google.colab" in sys.modules
 
 
+def in_binder() -> bool:
+    """Whether Binder started this: BinderHub tells every server that it starts which host launched it."""
+    return "BINDER_LAUNCH_HOST" in os.environ
+
+
 def is_public() -> bool:
     """Whether the page is served to others, who must not see this machine's files."""
     return os.environ.get("HUGGINGTWEETS_PUBLIC", "") not in ("", "0")

@@ -12,6 +12,19 @@ PROJECT_URL = "https://github.com/borisdayma/huggingtweets"
 """Where a reader of a shared bot or post learns what this is: the first huggingtweets, home of the idea. This
 project has no public address of its own yet; when it gets one, it belongs here."""
 
+NOTEBOOK = "huggingtweets-demo.ipynb"
+"""The page."""
+
+COLAB_URL = f"{PROJECT_URL.replace('github.com', 'colab.research.google.com/github')}/blob/main/{NOTEBOOK}"
+"""The page as a notebook on Google Colab, which lends a GPU."""
+
+BINDER_URL = f"{PROJECT_URL.replace('github.com', 'mybinder.org/v2/gh')}/main?urlpath=voila/render/{NOTEBOOK}"
+"""The page itself on Binder, where Jupyter's server shows it with Voilà."""
+
+BINDER_MINUTES = 10.0
+"""The minutes that the page proposes on Binder. A visitor gets one core there (mybinder.org's `cpu: limit: 1` of
+August 2026), and this is reckoned, not measured: half the cores, twice the minutes that two cores have."""
+
 SHARED_NAME = "huggingtweets"
 """What the name of a shared bot begins with, so that people find them all."""
 

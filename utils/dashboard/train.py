@@ -22,7 +22,7 @@ from utils.dashboard.runs import Problem, Record, Run, unused
 from utils.dashboard.visitor import Visitor
 from utils.models import AUTO, CATALOGUE
 from utils.pipeline import default_folder
-from utils.settings import MAXIMUM_MINUTES, TrainingSettings
+from utils.settings import BINDER_MINUTES, COLAB_URL, MAXIMUM_MINUTES, TrainingSettings
 
 SECONDS_BETWEEN_PICTURES = 0.5
 """A chart is drawn anew no more often than this; a GPU makes fifty steps in that time."""
@@ -40,6 +40,13 @@ NO_KEY = (
     "machine."
 )
 
+ON_BINDER = (
+    "Binder lends one processor core, so give it about ten minutes. It forgets all that you made here soon after you "
+    "leave: download your bot before."
+)
+
+GPU_ELSEWHERE = "On Google Colab this page can have a GPU for free."
+
 
 class TrainRegion(Region):
     """Settings, progress, two charts, and what the model writes on its way."""
@@ -55,7 +62,8 @@ class TrainRegion(Region):
         self._run: Run | None = None
         self._asked_to_stop = False
         defaults = TrainingSettings()
-        minutes = widgets.BoundedFloatText(defaults.minutes, min=0.5, max=MAXIMUM_MINUTES, step=0.5)
+        proposed = BINDER_MINUTES if environment.in_binder() else defaults.minutes
+        minutes = widgets.BoundedFloatText(proposed, min=0.5, max=MAXIMUM_MINUTES, step=0.5)
         minutes.description = "Minutes, all in all"
         self._minutes = labelled(minutes, wide=False)
         models = [(f"{name}: {entry.note}", name) for name, entry in CATALOGUE.items()]
@@ -84,7 +92,8 @@ class TrainRegion(Region):
         self._charts = widgets.HTML(layout=widgets.Layout(display="none"))
         self._record = widgets.HTML()
         self._drafts = widgets.HTML()
-        self._settings = widgets.VBox([self._minutes, more, row(self._train, self._stop)])
+        host_notes = [widgets.HTML(_about_binder())] if environment.in_binder() else []
+        self._settings = widgets.VBox([self._minutes, *host_notes, more, row(self._train, self._stop)])
         self.body.children = [
             self._settings, self._progress.widget, self.status.widget, self._record, self._charts, self._drafts,
         ]  # fmt: skip
@@ -253,6 +262,12 @@ class _View:
             return ""
         newest, *older = [post(text, note) for note, text in reversed(self._drafts)]
         return f'<div class="ht-drafts">{newest}{"".join(older)}</div>'
+
+
+def _about_binder() -> str:
+    """What one should know of Binder before one trains there, and where it goes faster."""
+    link = f'<a href="{escape(COLAB_URL)}" target="_blank" rel="noopener">{escape(GPU_ELSEWHERE)}</a>'
+    return f'<p class="ht-note">{escape(ON_BINDER)} {link}</p>'
 
 
 def _smooth(points: Sequence[tuple[float, float]], over: int = 8) -> list[tuple[float, float]]:
