@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 from benchmarks import __main__ as command
-from benchmarks import material, recipes, rivals, table
+from benchmarks import figure, material, recipes, rivals, table
 from benchmarks.arithmetic import Shape, training_operations
 from benchmarks.plan import Run, plan
 from benchmarks.results import Results
@@ -202,6 +202,70 @@ def test_the_table_gives_means_spreads_and_the_ratio_of_the_first_budget_that_is
 def test_there_is_no_ratio_to_a_recipe_that_was_cut_off_and_none_where_nothing_got_there() -> None:
     assert table.headline([record("ancestor", 2.0, 60, blocks=24), record("ours", 1.7, 60, 1)]) is None
     assert "No budget" in table.headline([record("ancestor", 1.5, 60), record("ours", 1.7, 60, 1)])
+
+
+def curves(author: str) -> list[dict]:
+    """What three seeds of two rivals, the ancestor and four budgets of ours might come to."""
+    made = [record("ours", bits, 60 * minutes - 2, minutes) for minutes, bits in ((1, 1.7), (2, 1.59), (15, 1.5))]
+    for seed, noise in enumerate((0.0, 0.01, -0.01)):
+        made.append(record("ours", 1.52 + noise, 298, 5, seed))
+        for recipe, bits in (("trl", 1.62), ("run_clm", 1.83)):
+            points = [[0.0, 2.5], [30.0, 2.2], [150.0, 1.9], [300.0 + seed, bits + noise]]
+            made.append(record(recipe, bits + noise, 300 + seed, 5, seed, curve=points))
+    made.append(record("ancestor", 1.6, 1000, curve=[[0.0, 2.5], [100.0, 2.1], [1000.0, 1.6]]))
+    for one in made:
+        one["conditions"]["run"]["author"] = author
+    return made
+
+
+def test_the_picture_is_told_in_words_with_its_figures() -> None:
+    told = figure.description(curves("sample:unit7bakes") + curves("/home/somebody/mine.csv"))
+    assert (
+        "sample:unit7bakes: untrained 2.50; huggingtweets of 2020 1.60 after 1,000 s; run_clm 1.83 after 301 s" in told
+    )
+    assert "HuggingTweets 1.70 after 58 s, 1.59 after 118 s, 1.52 after 298 s, 1.50 after 898 s." in told
+    assert "mine.csv: untrained" in told
+    assert "somebody" not in told, "where a file lies is nobody's business"
+
+
+def test_the_picture_shows_every_author_and_is_the_same_for_the_same_results(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    records = curves("sample:keeperfinch") + curves("sample:unit7bakes")
+    for name in ("one", "two"):
+        told = figure.draw(records, tmp_path / f"{name}.svg")
+        assert (tmp_path / f"{name}.txt").read_text() == told + "\n"
+    picture = (tmp_path / "one.svg").read_text()
+    assert picture == (tmp_path / "two.svg").read_text()
+    # Three seeds thin and their mean thick; of ours the same, and one line that joins the budgets.
+    assert picture.count("stroke-width: 2.4") == 2 * 4
+    assert {colour for colour in figure.COLOURS.values() if colour not in picture} == set()
+    assert "#ffffff" not in picture, "the page shows through"
+
+
+def test_the_names_of_the_lines_are_on_the_picture_and_not_on_each_other() -> None:
+    pytest.importorskip("matplotlib")
+    from matplotlib.transforms import Bbox
+
+    made, (names,) = figure.picture(curves(AUTHOR))
+    assert [name.get_text().split()[0] for name in names] == ["huggingtweets", "run_clm", "TRL,", "HuggingTweets"]
+    boxes = [name.get_window_extent() for name in names]
+    for number, box in enumerate(boxes):
+        assert 0 < box.x0 < box.x1 < made.bbox.x1
+        assert 0 < box.y0 < box.y1 < made.bbox.y1
+        assert not [other for other in boxes[:number] if Bbox.intersection(box, other)]
+
+
+@pytest.mark.parametrize("colour", [figure.GREY, *figure.COLOURS.values()])
+def test_colours_can_be_told_from_a_light_page_and_from_a_dark_one(colour: str) -> None:
+    def luminance(code: str) -> float:
+        parts = [int(code[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+    least = 4 if colour == figure.GREY else 2.9
+    for page in ("#ffffff", "#0d1117"):
+        darker, lighter = sorted((luminance(colour), luminance(page)))
+        assert (lighter + 0.05) / (darker + 0.05) >= least, page
 
 
 def test_a_result_counts_only_under_the_conditions_it_was_measured_under(tmp_path: Path) -> None:

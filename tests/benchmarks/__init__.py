@@ -13,6 +13,7 @@ In reading order:
     process.py      how a process is started and ended
     results.py      what was measured: a file that grows run by run
     table.py        the same for a reader, and the ratio in the headline
+    figure.py       the same as a picture
     __main__.py     the command
 
 Every run is a process of its own, so that none inherits another's memory or warm caches.

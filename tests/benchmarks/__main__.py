@@ -1,7 +1,7 @@
 """The command: measure what is missing, then show the table.
 
-In: options. Out: a table on standard output, and the file of results; progress goes to standard error. Ctrl-C ends the
-run that is under way, which counts as not done; the same command goes on from there.
+In: options. Out: a table on standard output, the file of results, and a picture of them; progress goes to standard
+error. Ctrl-C ends the run that is under way, which counts as not done; the same command goes on from there.
 """
 
 import json
@@ -16,7 +16,7 @@ from typing import Any
 
 import click
 
-from benchmarks import machine, material, ours, process, table
+from benchmarks import figure, machine, material, ours, process, table
 from benchmarks.arithmetic import Shape, operations
 from benchmarks.plan import RECIPES, Run, plan
 from benchmarks.recipes import MODEL, SETTINGS, is_trl
@@ -65,6 +65,9 @@ def main(
             signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends us ends the run, too
             bench.measure(runs, again)
         print(bench.listing(runs) if only_list else table.text(bench.done(runs)))
+        if not only_list:
+            everything = plan(list(bench.authors), [int(seed) for seed in seeds], {*RECIPES, *only}, quick, minutes)
+            bench.draw(everything)
     except UserError as error:
         raise click.ClickException(str(error)) from None
 
@@ -133,6 +136,17 @@ class Bench:
             sys.exit(130)
         if failed:
             print(f"{failed} runs failed; the same command tries them again.", file=sys.stderr)
+
+    def draw(self, runs: Sequence[Run]) -> None:
+        """Make a picture of those that are done, and say where it is."""
+        path = self.results.path.with_suffix(".svg")
+        path = path.with_stem("curves") if path.stem == "results" else path
+        try:
+            if records := self.done(runs):
+                text = figure.draw(records, path)
+                print(f"{path} shows the curves. Its alternative text: {text}", file=sys.stderr)
+        except ImportError:
+            print("No picture was drawn: there is no matplotlib, which `make benchmark` installs.", file=sys.stderr)
 
     def _figures(self, run: Run) -> dict[str, Any]:
         """Measure the machine, then the run; raises `Failed`."""

@@ -4,7 +4,7 @@ In: authors, seeds, and whether it has to be quick. Out: a list of `Run`s in the
 Knows nothing about how a run is measured.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,7 +67,7 @@ class Run:
 def plan(
     authors: Sequence[str],
     seeds: Sequence[int] = (0, 1, 2),
-    only: Sequence[str] = RECIPES,
+    only: Container[str] = RECIPES,
     quick: bool = False,
     minutes: float | None = None,
 ) -> list[Run]:

@@ -6,6 +6,7 @@ In: records of one machine. Out: text. Knows nothing about how they were measure
 import statistics
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from benchmarks import machine
@@ -67,13 +68,20 @@ def text(records: Sequence[Record]) -> str:
         for name in records[0]["matrix_rates"]
     }
     blocks = [machine.describe(records[0]["conditions"]["machine"], rates)]
-    for author in dict.fromkeys(record["conditions"]["run"]["author"] for record in records):
-        own = [record for record in records if record["conditions"]["run"]["author"] == author]
+    for author, own in by_author(records).items():
         before, posts = own[0]["bits_per_character_before"], own[0]["held_out"]["posts"]
         title = f"{author}, {posts} held-out posts, {before:.3f} bits per character untrained"
         blocks.append(f"{title}\n{_aligned([COLUMNS, *rows(own)])}")
         blocks += [sentence for sentence in (headline(own), *_notes(own)) if sentence]
     return "\n\n".join(blocks)
+
+
+def by_author(records: Sequence[Record]) -> dict[str, list[Record]]:
+    """The records of each author, in the order in which the authors come."""
+    found = defaultdict(list)
+    for record in records:
+        found[record["conditions"]["run"]["author"]].append(record)
+    return dict(found)
 
 
 def _aligned(lines: Sequence[tuple[str, ...]]) -> str:
@@ -85,8 +93,17 @@ def _aligned(lines: Sequence[tuple[str, ...]]) -> str:
     )  # fmt: skip
 
 
-def headline(records: Sequence[Record]) -> str | None:
-    """The ratio: seconds until ours is at the ancestor's final figure, all included, over the ancestor's own.
+@dataclass(frozen=True)
+class Reached:
+    """When ours was as good as the ancestor's recipe. seconds: its own, or None where no budget got there."""
+
+    goal: float
+    ancestor_seconds: float
+    seconds: float | None
+
+
+def reached(records: Sequence[Record]) -> Reached | None:
+    """How long ours takes to the ancestor's final figure, of one author's records.
 
     Nothing is interpolated: what counts is the first measured budget whose mean over the seeds is at or below it.
     None unless the ancestor's recipe was run to its end.
@@ -99,15 +116,23 @@ def headline(records: Sequence[Record]) -> str | None:
     if not ancestor or not budgets:
         return None
     goal, theirs = ancestor[0]["bits_per_character"], seconds(ancestor[0])
-    for minutes in budgets:
-        group = of["ours", minutes]
-        if _mean(group, lambda record: record["bits_per_character"]) <= goal:
-            own = _mean(group, seconds)
-            return (
-                f"The recipe of 2020 ended at {goal:.3f} after {theirs:,.0f} s. HuggingTweets was at or below that "
-                f"after {own:,.0f} s, everything included: {own / theirs:.1%} of the time, or 1/{theirs / own:.1f}."
-            )
-    return f"The recipe of 2020 ended at {goal:.3f} after {theirs:,.0f} s. No budget that was measured got there."
+    good = (of["ours", minutes] for minutes in budgets)
+    good = (group for group in good if _mean(group, lambda record: record["bits_per_character"]) <= goal)
+    return Reached(goal, theirs, next((_mean(group, seconds) for group in good), None))
+
+
+def headline(records: Sequence[Record]) -> str | None:
+    """The ratio: seconds until ours is at the ancestor's final figure, all included, over the ancestor's own."""
+    found = reached(records)
+    if found is None:
+        return None
+    sentence = f"The recipe of 2020 ended at {found.goal:.3f} after {found.ancestor_seconds:,.0f} s."
+    if found.seconds is None:
+        return f"{sentence} No budget that was measured got there."
+    return (
+        f"{sentence} HuggingTweets was at or below that after {found.seconds:,.0f} s, everything included: "
+        f"{found.seconds / found.ancestor_seconds:.1%} of the time, or 1/{found.ancestor_seconds / found.seconds:.1f}."
+    )
 
 
 def _notes(records: Sequence[Record]) -> list[str]:
