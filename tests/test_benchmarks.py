@@ -13,13 +13,15 @@ from typing import Any
 import pytest
 import torch
 from benchmarks import __main__ as command
-from benchmarks import figure, material, recipes, rivals, table
+from benchmarks import figure, loaded, material, reading, recipes, rivals, table
 from benchmarks.arithmetic import Shape, training_operations
 from benchmarks.plan import Run, plan
 from benchmarks.results import Results
 from tiny import save_tiny_model
 
+from utils.generation import write
 from utils.language_model import load_folder
+from utils.settings import WritingSettings
 
 ROOT = Path(__file__).parent.parent
 AUTHOR = "sample:unit7bakes"
@@ -361,3 +363,86 @@ def test_a_run_that_fails_is_told_and_tried_again(
         (model / "away").rename(model / "model.safetensors")
     assert "1 runs failed; the same command tries them again" in capfd.readouterr().err
     assert bench.left([run]) == [run]
+
+
+# What is measured besides training
+
+
+def test_drafts_of_a_loaded_bot_are_timed_by_turns_with_plain_generate(trained_bot: Path) -> None:
+    told = {**recipes.WRITING, "bot": str(trained_bot), "seed": 0, "rounds": 2, "many": 15}
+    found = loaded.measure(told)
+    first, later, many = found["first_call"], found["later_calls"], found["many"]
+    for side in ("ours", "plain"):
+        assert [len(call[side]["seconds"]) for call in (first, later, many)] == [1, 2, 1]
+        assert many[side]["tokens_per_second"] > 10
+        assert 1 < many[side]["tokens_a_draft"] <= told["longest"]
+    for draft, whole in zip(later["ours"]["first_draft"], later["ours"]["seconds"], strict=True):
+        assert 0 < draft < whole
+    assert later["plain"]["first_draft"] == pytest.approx(later["plain"]["seconds"], abs=0.01), "ten come at once"
+    assert many["plain"]["first_draft"] < many["plain"]["seconds"], "the first ten come before the other five"
+
+
+def test_plain_generate_writes_what_ours_writes_where_nothing_is_left_to_chance(trained_bot: Path) -> None:
+    told = {**recipes.WRITING, "bot": str(trained_bot), "top_p": 1e-6, "drafts": 4}
+    writers = loaded.Writers(told)
+    ours, plain = loaded.Tally(), loaded.Tally()
+    writers.ours(4, 0, ours)
+    writers.plain(4, 0, plain)
+    (likeliest,) = {draft.text for draft in write(writers.bot, "", 4, WritingSettings(top_p=1e-6)).drafts}
+    assert [text.strip() for text, _, _ in writers._generate(2)] == [likeliest] * 2
+    assert ours.tokens == plain.tokens == 4 * (len(writers.bot.language_model.encode(likeliest)) - 1)
+    assert (ours.whole, plain.whole) == (4, 4)
+
+
+def test_posts_are_varied_enough_to_be_kept_and_learned_from(model: Path, tmp_path: Path) -> None:
+    texts = material.author(AUTHOR, model).texts
+    made = reading.varied(texts, 1500, recipes.READING["exchanged"], seed=0)
+    reading.save(made, tmp_path / "posts.jsonl")
+    seconds, counts = reading.once(tmp_path / "posts.jsonl", load_folder(model, torch.device("cpu")), seed=0)
+    assert counts["kept"] > 0.97 * len(made)
+    assert counts["near_duplicates"] < 0.01 * len(made)
+    assert min(seconds) > 0
+
+
+def test_four_times_the_posts_do_not_take_much_more_than_four_times_as_long(model: Path) -> None:
+    found = reading.measure({**recipes.READING, "posts": [500, 2000], "model": str(model), "author": AUTHOR, "seed": 0})
+    small, large = found["sizes"]
+    assert (small["posts"], large["posts"]) == (500, 2000)
+    assert sum(small["seconds"].values()) < sum(large["seconds"].values()) < 8 * sum(small["seconds"].values())
+    assert table.line(found).startswith("4 times as many posts take")
+
+
+def test_what_is_besides_training_is_measured_once_and_not_in_ten_minutes(model: Path) -> None:
+    runs = plan(["sample:keeperfinch", AUTHOR])
+    besides = [run for run in runs if run.recipe in recipes.BESIDES]
+    assert besides == [Run("writing", "sample:keeperfinch", 0), Run("reading", "sample:keeperfinch", 0)]
+    assert {run.recipe for run in plan([AUTHOR], quick=True)} == {"ours", "trl", "run_clm", "ancestor"}
+    assert plan([AUTHOR], only=["reading"], quick=True) == [Run("reading", AUTHOR, 0)]
+    assert all(run.seconds(material.author(AUTHOR, model)) < 600 for run in besides)
+
+
+@pytest.mark.slow
+def test_writing_and_reading_are_kept_and_shown_like_the_rest(
+    taught_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in {"commands": 1, "rounds": 1, "many": 10, "steps": 2}.items():
+        monkeypatch.setitem(recipes.WRITING, name, value)
+    monkeypatch.setitem(recipes.READING, "posts", [200, 800])
+    bench = command.Bench(str(taught_model), tmp_path / "results.json", matrix=64)
+    bench.read([AUTHOR])
+    runs = plan([AUTHOR], only=recipes.BESIDES)
+    bench.measure(runs, again=False)
+    assert not bench.left(runs)
+    written, read = bench.done(runs)
+    (cold,) = written["cold_seconds"]
+    assert cold > written["first_call"]["ours"]["seconds"][0], "a command has to load the bot as well"
+    assert [size["posts"] for size in read["sizes"]] == [200, 800]
+    text = table.text([written, read])
+    assert "10 drafts from a cold command" in text
+    assert f"The bot learned from {AUTHOR} for 2 steps" in text
+    assert "4 times as many posts take" in text
+    said = capfd.readouterr().err
+    assert "s for ten drafts from a loaded bot" in said
+    bench.draw(runs)
+    assert not (tmp_path / "results.svg").exists(), "there is no curve to draw"
+    assert not list(Path.cwd().rglob("bot")), "no bot is left behind"

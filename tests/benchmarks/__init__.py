@@ -10,6 +10,9 @@ In reading order:
     rivals.py       the other recipes, each in a process of its own
     ours.py         the command line of this project, as a user would start it
     scored.py       its finished bot, on all held-out posts
+    writing.py      drafts from a cold command, and
+    loaded.py       from a bot in memory, beside plain generate()
+    reading.py      whether the time to read posts grows only as their number does
     process.py      how a process is started and ended
     results.py      what was measured: a file that grows run by run
     table.py        the same for a reader, and the ratio in the headline

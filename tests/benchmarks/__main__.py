@@ -16,10 +16,10 @@ from typing import Any
 
 import click
 
-from benchmarks import figure, machine, material, ours, process, table
+from benchmarks import figure, machine, material, ours, process, table, writing
 from benchmarks.arithmetic import Shape, operations
-from benchmarks.plan import RECIPES, Run, plan
-from benchmarks.recipes import MODEL, SETTINGS, is_trl
+from benchmarks.plan import Run, plan
+from benchmarks.recipes import BESIDES, MODEL, SETTINGS, is_trl
 from benchmarks.results import Results, conditions
 from utils import models
 from utils.errors import UserError
@@ -37,7 +37,7 @@ def listed(context: click.Context, option: click.Option, value: str | None) -> l
 
 @click.command()
 @click.option("--quick", is_flag=True, help="One author, a minute for each recipe, the ancestor cut off: ten minutes.")
-@click.option("--only", callback=listed, default=",".join(RECIPES), help="Recipes, by commas.", show_default=True)
+@click.option("--only", callback=listed, help="Recipes, by commas.  [default: all; with --quick, those that train]")
 @click.option("--authors", callback=listed, default=AUTHORS, show_default=True, help="References, by commas.")
 @click.option("--author", "more", multiple=True, help="One more author, like a CSV file; may be given again.")
 @click.option("--seeds", callback=listed, default="0,1,2", show_default=True, help="The first one is run alone first.")
@@ -66,8 +66,8 @@ def main(
             bench.measure(runs, again)
         print(bench.listing(runs) if only_list else table.text(bench.done(runs)))
         if not only_list:
-            everything = plan(list(bench.authors), [int(seed) for seed in seeds], {*RECIPES, *only}, quick, minutes)
-            bench.draw(everything)
+            everything = plan(list(bench.authors), [int(seed) for seed in seeds], quick=quick, minutes=minutes)
+            bench.draw(list(dict.fromkeys([*everything, *runs])))
     except UserError as error:
         raise click.ClickException(str(error)) from None
 
@@ -126,8 +126,7 @@ class Bench:
                 print(f"[{number + 1}/{len(todo)}] {run.title}; all that is left: {rest}", file=sys.stderr, flush=True)
                 try:
                     record = self.results.keep(self.conditions(run), self._figures(run))
-                    figure, seconds = record["bits_per_character"], table.seconds(record)
-                    print(f"      {figure:.3f} bits per character, {seconds:,.0f} s", file=sys.stderr, flush=True)
+                    print(f"      {table.line(record)}", file=sys.stderr, flush=True)
                 except process.Failed as error:
                     failed += 1
                     print(f"      failed: {error}", file=sys.stderr, flush=True)
@@ -142,7 +141,7 @@ class Bench:
         path = self.results.path.with_suffix(".svg")
         path = path.with_stem("curves") if path.stem == "results" else path
         try:
-            if records := self.done(runs):
+            if records := table.trained(self.done(runs)):
                 text = figure.draw(records, path)
                 print(f"{path} shows the curves. Its alternative text: {text}", file=sys.stderr)
         except ImportError:
@@ -152,18 +151,27 @@ class Bench:
         """Measure the machine, then the run; raises `Failed`."""
         rates = json.loads(process.module("machine", str(self.matrix)))
         began = time.monotonic()
-        found = ours.train(run, self.model, self.folder) if run.recipe == "ours" else self._rival(run)
+        found = self._run(run)
+        wall = round(time.monotonic() - began, 1)
+        found |= {"wall_seconds": wall, "date": time.strftime("%Y-%m-%d"), "matrix_rates": rates}
+        return found if run.recipe in BESIDES else {**found, **self._arithmetic(run, found)}
+
+    def _run(self, run: Run) -> dict[str, Any]:
+        if run.recipe == "ours":
+            return ours.train(run, self.model, self.folder)
+        if run.recipe == "writing":
+            return writing.measure(run, self.model)
+        if run.recipe == "reading":
+            job = {**asdict(run), **run.settings, "model": str(self.folder)}
+            return json.loads(process.module("reading", json.dumps(job)))
+        return self._rival(run)
+
+    def _arithmetic(self, run: Run, found: dict[str, Any]) -> dict[str, Any]:
+        """How fast a training was, and which share of the machine's rate that is."""
         speed = found["tokens"] / max(found["seconds"]["train"], 1e-3)
         cost = self._operations(run, found["learned"])
-        return {
-            **found,
-            "wall_seconds": round(time.monotonic() - began, 1),
-            "date": time.strftime("%Y-%m-%d"),
-            "tokens_per_second": round(speed, 1),
-            "matrix_rates": rates,
-            "operations_a_token": cost,
-            "share": None if cost is None else round(cost * speed / rates[found["precision"]], 4),
-        }
+        share = None if cost is None else round(cost * speed / found["matrix_rates"][found["precision"]], 4)
+        return {"tokens_per_second": round(speed, 1), "operations_a_token": cost, "share": share}
 
     def _rival(self, run: Run) -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as folder:

@@ -25,7 +25,7 @@ SIZE = 2048
 REPEATS = 7
 """Products, of which the median counts; the first one warms up and does not."""
 
-PACKAGES = {"ours": ("accelerate", "peft"), "trl": ("accelerate", "trl", "datasets")}
+PACKAGES = {"trl": ("accelerate", "trl", "datasets"), **dict.fromkeys(("ours", "writing"), ("accelerate", "peft"))}
 """What a recipe's results depend on besides `environment.versions`; the others', on accelerate alone."""
 
 

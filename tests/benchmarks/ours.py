@@ -17,16 +17,20 @@ from utils import environment
 
 def train(run: Run, model: str, folder: Path) -> dict[str, Any]:
     """Train once, in a home of its own, and return the figures. folder: the model's. Raises `Failed`."""
-    path = environment.find_path(run.author)
-    reference = str(path.resolve()) if path else run.author
     with tempfile.TemporaryDirectory() as home:
-        bot = Path(home) / "bot"
-        arguments = ["train", reference, "--minutes", f"{run.minutes:g}", "--seed", str(run.seed)]
-        arguments += ["--model", model, "--track", "off", "--json", "--out", str(bot)]
-        report = json.loads(process.command(arguments, Path(home)))
+        bot, report = make(run, model, Path(home), "--minutes", f"{run.minutes:g}")
         job = {"bot": str(bot), "model": str(folder), "author": run.author, "seed": run.seed}
         scored = json.loads(process.module("scored", json.dumps(job)))
     return figures(report, scored)
+
+
+def make(run: Run, model: str, home: Path, *budget: str) -> tuple[Path, dict[str, Any]]:
+    """Train in that folder; returns the bot's own, and what `train --json` reports. Raises `Failed`."""
+    path = environment.find_path(run.author)
+    reference = str(path.resolve()) if path else run.author
+    bot = home / "bot"
+    arguments = ["train", reference, *budget, "--seed", str(run.seed), "--model", model]
+    return bot, json.loads(process.command([*arguments, "--track", "off", "--json", "--out", str(bot)], home))
 
 
 def figures(report: dict[str, Any], scored: dict[str, Any]) -> dict[str, Any]:

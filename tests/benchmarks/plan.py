@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.material import Author
-from benchmarks.recipes import TRIED, is_trl, settings
+from benchmarks.recipes import BESIDES, TRIED, is_trl, settings
 
-RECIPES = ("ancestor", "ours", "trl", "run_clm")
-"""What is measured unless others are named."""
+QUICK_RECIPES = ("ancestor", "ours", "trl", "run_clm")
+RECIPES = (*QUICK_RECIPES, *BESIDES)
+"""What is measured unless others are named; `--quick` has no time for more than training."""
 
 FAIR_MINUTES = 5.0
 """The budget at which all are compared, each with every seed."""
@@ -23,9 +24,9 @@ CURVE_MINUTES = (1.0, 2.0, 15.0)
 QUICK_MINUTES, QUICK_BLOCKS = 1.0, 24
 """`--quick`: a minute for everybody, and so many of the ancestor's blocks."""
 
-SECONDS_AROUND = {"ours": 15.0, "ancestor": 60.0, "trl": 100.0, "run_clm": 180.0}
+SECONDS_AROUND = {"ours": 15.0, "ancestor": 60.0, "trl": 100.0, "run_clm": 180.0, "writing": 400.0, "reading": 90.0}
 """Around each run: measuring the machine, imports, trial steps (of run_clm two, of 8,192 tokens each), and scoring the
-held-out posts seven times; of ours, all but the first is inside its minutes."""
+held-out posts seven times; of ours, all but the first is inside its minutes. What is besides training, as a whole."""
 
 ANCESTOR_TOKENS_A_SECOND = 220.0
 """For the estimate alone: two cores of an Intel Xeon with AVX-512 took about so many in float32."""
@@ -58,6 +59,8 @@ class Run:
         """About how long it will take."""
         if self.minutes is not None:
             return self.minutes * 60 + SECONDS_AROUND["trl" if is_trl(self.recipe) else self.recipe]
+        if self.recipe in BESIDES:
+            return SECONDS_AROUND[self.recipe]
         tokens = self.settings["epochs"] * author.tokens
         if self.blocks is not None:
             tokens = min(tokens, self.blocks * self.settings["block"])
@@ -67,15 +70,16 @@ class Run:
 def plan(
     authors: Sequence[str],
     seeds: Sequence[int] = (0, 1, 2),
-    only: Container[str] = RECIPES,
+    only: Container[str] | None = None,
     quick: bool = False,
     minutes: float | None = None,
 ) -> list[Run]:
     """All runs, author by author; the comparison of a first seed comes before the other seeds.
 
-    minutes: another budget at which all are compared.
+    only: recipes; None for `RECIPES`, or `QUICK_RECIPES`. minutes: another budget at which all are compared.
     """
     runs = []
+    only = only or (QUICK_RECIPES if quick else RECIPES)
     fair = minutes or (QUICK_MINUTES if quick else FAIR_MINUTES)
     for name in authors:
         for seed in seeds[:1] if quick else seeds:
@@ -83,4 +87,6 @@ def plan(
             if seed == seeds[0]:
                 runs.append(Run("ancestor", name, seed, blocks=QUICK_BLOCKS if quick else None))
                 runs += [Run("ours", name, seed, budget) for budget in (() if quick else CURVE_MINUTES)]
+                if name == authors[0]:
+                    runs += [Run(recipe, name, seed) for recipe in BESIDES]
     return [run for run in runs if run.recipe in only]

@@ -7,7 +7,8 @@ the settings that it was measured with. Knows nothing about how a recipe is run.
 from dataclasses import asdict
 from typing import Any
 
-from utils.settings import TrainingSettings
+from utils.bot import LONGEST_POST
+from utils.settings import TrainingSettings, WritingSettings
 
 MODEL = "smollm2-135m"
 """The weights that all of them start from."""
@@ -59,7 +60,27 @@ which gives speed away for memory."""
 TRIED = {f"trl-{rate}": {**TRL, "learning_rate": float(rate)} for rate in ("2e-5", "1e-3")}
 """The other documented rates, to be measured by name (`--only trl-2e-5,trl-1e-3,trl --seeds 0`): `trl` has the best."""
 
-SETTINGS: dict[str, dict[str, Any]] = {"ancestor": ANCESTOR, "run_clm": RUN_CLM, "trl": TRL, **TRIED}
+WRITING = {
+    "steps": 20,
+    "drafts": 10,
+    "commands": 3,
+    "rounds": 5,
+    "many": 100,
+    "temperature": WritingSettings.temperature,
+    "top_p": WritingSettings.top_p,
+    "longest": LONGEST_POST,
+}
+"""Drafts of a bot that learned for so many steps: from so many cold commands, so many calls of a loaded bot after its
+first one, and one call for many. longest: new tokens after which plain `generate()` stops, as a bot's own
+generation_config.json has it; ours stops where no post can come of a text any more."""
+
+READING = {"posts": [1000, 2000, 4000, 8000, 16000], "repeats": 3, "exchanged": 0.5}
+"""Numbers of posts that are read, how often each, and the share of words that are exchanged in them."""
+
+BESIDES: dict[str, dict[str, Any]] = {"writing": WRITING, "reading": READING}
+"""What is measured besides training: of ours alone, once, with the first author."""
+
+SETTINGS: dict[str, dict[str, Any]] = {"ancestor": ANCESTOR, "run_clm": RUN_CLM, "trl": TRL, **TRIED, **BESIDES}
 
 NAMES = {
     "ancestor": "huggingtweets of 2020",

@@ -14,7 +14,11 @@ from benchmarks.recipes import NAMES
 
 Record = dict[str, Any]
 
+SIDES = ("ours", "plain")
+
 COLUMNS = ("recipe", "runs", "seconds", "held-out bits per character", "tokens/s", "of the matrix rate", "memory")
+WRITING_COLUMNS = ("writing, seconds", "HuggingTweets", "plain generate()")
+READING_COLUMNS = ("posts", "kept", "read, s", "clean, s", "split and encode, s", "a thousand, s")
 
 
 def rows(records: Sequence[Record]) -> list[tuple[str, ...]]:
@@ -68,12 +72,78 @@ def text(records: Sequence[Record]) -> str:
         for name in records[0]["matrix_rates"]
     }
     blocks = [machine.describe(records[0]["conditions"]["machine"], rates)]
-    for author, own in by_author(records).items():
+    for author, own in by_author(trained(records)).items():
         before, posts = own[0]["bits_per_character_before"], own[0]["held_out"]["posts"]
         title = f"{author}, {posts} held-out posts, {before:.3f} bits per character untrained"
         blocks.append(f"{title}\n{_aligned([COLUMNS, *rows(own)])}")
         blocks += [sentence for sentence in (headline(own), *_notes(own)) if sentence]
+    blocks += [_writing(record) for record in records if "cold_seconds" in record]
+    blocks += [_reading(record) for record in records if "sizes" in record]
     return "\n\n".join(blocks)
+
+
+def trained(records: Sequence[Record]) -> list[Record]:
+    """Those of trainings; the others are of what is measured besides."""
+    return [record for record in records if "bits_per_character" in record]
+
+
+def line(record: Record) -> str:
+    """What came of a run, in a line."""
+    if "cold_seconds" in record:
+        later = record["later_calls"]["ours"]
+        return f"{_median(later['seconds'])} s for ten drafts from a loaded bot"
+    if "sizes" in record:
+        return _growth(record["sizes"])
+    return f"{record['bits_per_character']:.3f} bits per character, {seconds(record):,.0f} s"
+
+
+def _writing(record: Record) -> str:
+    """The table of what drafts take."""
+    run, told = record["conditions"]["run"], record["conditions"]["settings"]
+    ten, many = f"{told['drafts']} drafts", f"{told['many']} drafts"
+
+    def both(call: str, figure: str = "seconds") -> tuple[str, ...]:
+        return tuple(_median(record[call][side][figure]) for side in SIDES)
+
+    lines = [
+        (f"{ten} from a cold command", _median(record["cold_seconds"]), "–"),
+        (f"{ten} from a loaded bot, first call", *both("first_call")),
+        (f"{ten} from a loaded bot", *both("later_calls")),
+        ("the first of them", *both("later_calls", "first_draft")),
+        (many, *both("many")),
+        ("tokens a second, of these", *(f"{record['many'][side]['tokens_per_second']:,.0f}" for side in SIDES)),
+        ("whole posts among these", *(f"{record['many'][side]['whole']:.0%}" for side in SIDES)),
+    ]
+    return f"{_aligned([WRITING_COLUMNS, *lines])}\n\n" + (
+        f"The bot learned from {run['author']} for {told['steps']} steps. Medians of {told['commands']} commands and "
+        f"of {told['rounds']} calls by turns; {many} once. generate() has the same weights, temperature and nucleus, "
+        f"in batches of {told['drafts']}, and stops after {told['longest']} tokens."
+    )
+
+
+def _median(values: Sequence[float]) -> str:
+    return f"{statistics.median(values):.1f}"
+
+
+def _reading(record: Record) -> str:
+    """The table of how reading grows."""
+    lines = [
+        (f"{size['posts']:,}", f"{size['kept']:,}", *(f"{value:.2f}" for value in size["seconds"].values()),
+         f"{1000 * _together(size) / size['posts']:.3f}")
+        for size in record["sizes"]
+    ]  # fmt: skip
+    author = record["conditions"]["run"]["author"]
+    made = f"The posts are made of those of {author}, words exchanged among them."
+    return f"{_aligned([READING_COLUMNS, *lines])}\n\n{_growth(record['sizes'])}. {made}"
+
+
+def _together(size: dict[str, Any]) -> float:
+    return sum(size["seconds"].values())
+
+
+def _growth(sizes: Sequence[dict[str, Any]]) -> str:
+    posts, times = sizes[-1]["posts"] / sizes[0]["posts"], _together(sizes[-1]) / _together(sizes[0])
+    return f"{posts:g} times as many posts take {times:.1f} times as long to read, clean, split and encode"
 
 
 def by_author(records: Sequence[Record]) -> dict[str, list[Record]]:
@@ -85,7 +155,7 @@ def by_author(records: Sequence[Record]) -> dict[str, list[Record]]:
 
 
 def _aligned(lines: Sequence[tuple[str, ...]]) -> str:
-    widths = [max(len(line[column]) for line in lines) for column in range(len(COLUMNS))]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
         "  ".join(cell.ljust(width) if column == 0 else cell.rjust(width)
                   for column, (cell, width) in enumerate(zip(line, widths, strict=True))).rstrip()
