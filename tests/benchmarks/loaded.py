@@ -1,8 +1,8 @@
 """A bot that stays in memory: its first call, later ones and many drafts, by turns with plain `generate()`.
 
-In: a bot's folder and how often, as JSON on standard input. Out: seconds, as JSON. Both sides have the same weights in
-the same precision and the same temperature and nucleus, and write as many drafts at a time. `generate()` is left alone
-with its tokens, as in the model cards of the Hub: nobody looks whether they make a post, and marks copies.
+In: a bot's folder and how often, as JSON on standard input. Out: seconds, as JSON. Both sides have the same weights,
+each its own copy as it was loaded, the same precision, temperature and nucleus, and write as many drafts at a time.
+`generate()` is left alone with its tokens: nobody looks whether they make a post, or marks copies.
 """
 
 import json
@@ -18,8 +18,9 @@ from utils import environment
 from utils.bot import Bot
 from utils.events import Event
 from utils.generation import write
-from utils.language_model import LanguageModel
+from utils.language_model import load_folder
 from utils.post_length import fits
+from utils.sampling import writing_precision
 from utils.scoring import autocast
 from utils.settings import WritingSettings
 
@@ -54,6 +55,7 @@ class Writers:
 
     def __init__(self, told: dict[str, Any]) -> None:
         self.told, self.bot = told, Bot.load(Path(told["bot"]))
+        self.untouched = load_folder(Path(told["bot"]), self.bot.language_model.device)
 
     def ours(self, count: int, seed: int, tally: Tally) -> None:
         """Write as the program does."""
@@ -69,7 +71,7 @@ class Writers:
         tally.first += first
         tally.drafts += count
         tally.whole += len(writing.drafts)
-        tally.tokens += sum(len(self._model.encode(draft.text)) - 1 for draft in writing.drafts)
+        tally.tokens += sum(len(self.untouched.encode(draft.text)) - 1 for draft in writing.drafts)
 
     def plain(self, count: int, seed: int, tally: Tally) -> None:
         """Write with `generate()`, a batch at a time; the first draft comes with all others of its batch."""
@@ -84,15 +86,11 @@ class Writers:
         tally.whole += sum(ended and fits(text) for text, ended, _ in texts)
         tally.tokens += sum(tokens for _, _, tokens in texts)
 
-    @property
-    def _model(self) -> LanguageModel:
-        return self.bot.language_model
-
     def _generate(self, rows: int) -> list[tuple[str, bool, int]]:
         """Texts, whether each came to its end, and how many tokens it has."""
-        model, told = self._model, self.told
+        model, told = self.untouched, self.told
         opening = torch.full((rows, 1), model.start, device=model.device)
-        with autocast(model.device, environment.precision(model.device)):
+        with autocast(model.device, writing_precision(model.device)):
             written = model.network.generate(
                 opening, attention_mask=torch.ones_like(opening), do_sample=True, temperature=told["temperature"],
                 top_p=told["top_p"], top_k=0, max_new_tokens=told["longest"], eos_token_id=model.end,
@@ -109,9 +107,7 @@ class Writers:
 def measure(told: dict[str, Any]) -> dict[str, Any]:
     """Load the bot, and let both write: once, several times by turns, and once many drafts."""
     environment.quiet_libraries()
-    began = time.perf_counter()
-    writers = Writers(told)
-    found: dict[str, Any] = {"load_seconds": round(time.perf_counter() - began, 2)}
+    writers, found = Writers(told), {}
     sides = {"ours": writers.ours, "plain": writers.plain}
     for name, rounds, count in (("first_call", 1, told["drafts"]), ("later_calls", told["rounds"], told["drafts"]),
                                 ("many", 1, told["many"])):  # fmt: skip
