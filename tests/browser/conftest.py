@@ -3,23 +3,23 @@
 import os
 import re
 import shutil
-import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
+from serving import serving
 
 from utils import environment
 
 ROOT = Path(__file__).parents[2]
 REAL_CACHE = environment.cache_folder()
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+ADDRESS = r"http://(?:localhost|127\.0\.0\.1):\d+/"
 CHROMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 
@@ -42,17 +42,9 @@ def _serving(home: Path) -> Iterator[tuple[str, subprocess.Popen]]:
     kept = {
         name: value for name, value in os.environ.items() if name not in ("OMP_NUM_THREADS", "PYTHONPATH", "WANDB_MODE")
     }
-    with open(home / "log", "w+") as log:
-        server = subprocess.Popen(
-            command, shell=True, cwd=ROOT, stdout=log, stderr=log, start_new_session=True,
-            env={**kept, "HOME": str(home), "HUGGINGTWEETS_CACHE": str(cache)},
-        )  # fmt: skip
-        try:
-            yield _address_in(home / "log", server), server
-        finally:
-            with suppress(ProcessLookupError):
-                os.killpg(server.pid, signal.SIGTERM)
-            server.wait(20)
+    surroundings = {**kept, "HOME": str(home), "HUGGINGTWEETS_CACHE": str(cache)}
+    with serving(command, home / "log", ADDRESS, shell=True, cwd=ROOT, env=surroundings) as served:
+        yield served
 
 
 @pytest.fixture(scope="session")
@@ -73,15 +65,6 @@ def _free_port() -> int:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         return taken.getsockname()[1]
-
-
-def _address_in(log: Path, server: subprocess.Popen) -> str:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and server.poll() is None:
-        if found := re.search(r"http://(?:localhost|127\.0\.0\.1):\d+/", log.read_text()):
-            return found[0]
-        time.sleep(0.1)
-    raise AssertionError(f"Voilà did not start: {log.read_text()}")
 
 
 @pytest.fixture(scope="session")

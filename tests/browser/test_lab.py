@@ -1,17 +1,14 @@
 """The same notebook in JupyterLab: Run All, and the first clicks."""
 
 import os
-import re
 import shutil
-import signal
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, expect
+from serving import serving
 
 pytestmark = pytest.mark.slow
 
@@ -25,23 +22,11 @@ def lab(tmp_path: Path) -> Iterator[str]:
     home.mkdir()
     shutil.copy(ROOT / "huggingtweets-demo.ipynb", home)  # JupyterLab saves what it has run
     (home / "utils").symlink_to(ROOT / "utils")
-    log = home / "log"
-    with open(log, "w") as output:
-        server = subprocess.Popen(
-            [sys.executable, "-m", "jupyterlab", "--no-browser", "--port=0", "--ip=127.0.0.1", "--allow-root",
-             "--IdentityProvider.token=", f"--ServerApp.root_dir={home}"],
-            stdout=output, stderr=output, start_new_session=True,
-            env={**os.environ, "HOME": str(home), "HUGGINGTWEETS_CACHE": str(home / "cache")},
-        )  # fmt: skip
-        try:
-            deadline = time.monotonic() + 60
-            while not (found := re.search(r"http://127\.0\.0\.1:\d+/", log.read_text())):
-                assert time.monotonic() < deadline and server.poll() is None, log.read_text()
-                time.sleep(0.2)
-            yield f"{found[0]}lab/tree/huggingtweets-demo.ipynb?reset"
-        finally:
-            os.killpg(server.pid, signal.SIGTERM)
-            server.wait(20)
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--port=0", "--ip=127.0.0.1", "--allow-root",
+               "--IdentityProvider.token=", f"--ServerApp.root_dir={home}"]  # fmt: skip
+    surroundings = {**os.environ, "HOME": str(home), "HUGGINGTWEETS_CACHE": str(home / "cache")}
+    with serving(command, home / "log", r"http://127\.0\.0\.1:\d+/", env=surroundings) as (address, _):
+        yield f"{address}lab/tree/huggingtweets-demo.ipynb?reset"
 
 
 def test_run_all_shows_the_page_and_it_answers(browser: Browser, lab: str) -> None:
