@@ -68,14 +68,13 @@ class Learner:
         self.network.requires_grad_(False).eval()
 
 
-def upper_layers(network: nn.Module, share: float) -> dict[int, nn.Module]:
-    """The upper `share` of a network's layers by their number, and at least one."""
+def upper_layers(network: nn.Module, share: float) -> list[nn.Module]:
+    """The upper `share` of a network's layers, and at least one."""
     count = network.config.num_hidden_layers
     layers = next(
         module for module in network.base_model.modules() if isinstance(module, nn.ModuleList) and len(module) == count
     )
-    first = count - max(1, round(count * share))
-    return {index: layers[index] for index in range(first, count)}
+    return list(layers[count - max(1, round(count * share)) :])
 
 
 def count_learned(network: nn.Module, settings: TrainingSettings) -> int:
@@ -86,13 +85,13 @@ def count_learned(network: nn.Module, settings: TrainingSettings) -> int:
     return sum(settings.rank * sum(linear.weight.shape) for linear in _linear_maps(network, upper).values())
 
 
-def _parameters(layers: dict[int, nn.Module]) -> list[nn.Parameter]:
-    return [parameter for layer in layers.values() for parameter in layer.parameters()]
+def _parameters(layers: list[nn.Module]) -> list[nn.Parameter]:
+    return [parameter for layer in layers for parameter in layer.parameters()]
 
 
-def _linear_maps(network: nn.Module, layers: dict[int, nn.Module]) -> dict[str, nn.Module]:
+def _linear_maps(network: nn.Module, layers: list[nn.Module]) -> dict[str, nn.Module]:
     """The modules of these layers that multiply by a matrix, by their names in the network."""
-    inside = {module for layer in layers.values() for module in layer.modules()}
+    inside = {module for layer in layers for module in layer.modules()}
     return {
         name: module
         for name, module in network.named_modules()
@@ -100,7 +99,7 @@ def _linear_maps(network: nn.Module, layers: dict[int, nn.Module]) -> dict[str, 
     }
 
 
-def _add_low_rank(network: nn.Module, upper: dict[int, nn.Module], settings: TrainingSettings) -> "PeftModel":
+def _add_low_rank(network: nn.Module, upper: list[nn.Module], settings: TrainingSettings) -> "PeftModel":
     from peft import LoraConfig, get_peft_model
     from transformers.pytorch_utils import Conv1D
 
