@@ -62,7 +62,8 @@ class Conditions:
     afterwards: seconds that what comes after the training takes, at the speed that the machine had before it.
     precision: the number format to compute in.
     should_stop: asked after every step; once it says True, training ends and the best weights are kept.
-    scoring_speed: characters of posts that this machine scores in a second, as far as is known.
+    scoring_speed: characters of posts that this machine scores in a second; where that is not known, so many
+        that it does not matter.
     interlude: called between steps, before training and after each fifth of it, with the share that is
         over; its time is part of the training's.
     """
@@ -72,7 +73,7 @@ class Conditions:
     afterwards: float = 0.0
     on_event: OnEvent = ignore
     should_stop: Callable[[], bool] = lambda: False
-    scoring_speed: float = math.inf
+    scoring_speed: float = 1e9
     interlude: Callable[[float], None] | None = None
 
 
@@ -121,8 +122,7 @@ class Course(TrainerCallback):
         self._enough_tokens = _enough_tokens(dataset)
         self._validation_texts = [example.text for example in dataset.validation]
         if not settings.steps:  # counting seconds would make two runs with the same number of steps differ
-            seconds = VALIDATION_TIME * max(self._end() - time.monotonic(), 0)
-            characters = int(seconds * min(conditions.scoring_speed, 1e9))
+            characters = int(VALIDATION_TIME * self.seconds_left() * conditions.scoring_speed)
             self._validation_texts = _sample_of(self._validation_texts, characters)
         self._start = time.monotonic()
         self._training = Training()
@@ -145,6 +145,10 @@ class Course(TrainerCallback):
         by_passes = self._training.tokens / self._enough_tokens
         self._furthest = min(max(self._furthest, by_time, by_passes), 1.0)
         return self._furthest
+
+    def seconds_left(self) -> float:
+        """How long training may still go on; infinite where steps were asked for."""
+        return max(self._end() - time.monotonic(), 0.0)
 
     def note(self, loss: torch.Tensor, tokens: int) -> None:
         """A batch has been learned from."""
@@ -246,12 +250,12 @@ class Course(TrainerCallback):
     def _tell(self, learning_rate: float) -> None:
         training, elapsed = self._training, self._elapsed()
         loss = self._loss.item()
-        left = self._end() - time.monotonic()
+        left = self.seconds_left()
         if progress := self.progress():  # the posts may be learned before the time is up
             left = min(left, elapsed * (1 - progress) / progress)
         after = f"{training.steps} of {self.settings.steps} steps" if self.settings.steps else _time_left(left)
         self._say("loss", f"Learning: {after}", step=training.steps, loss=loss, tokens=training.tokens,
-                  tokens_per_second=training.tokens / elapsed, seconds_left=round(max(left, 0)),
+                  tokens_per_second=training.tokens / elapsed, seconds_left=round(left),
                   learning_rate=learning_rate,
                   peak_memory_bytes=environment.peak_memory(self._language_model.device))  # fmt: skip
 
@@ -277,5 +281,5 @@ def _sample_of(texts: list[str], characters: int) -> list[str]:
 
 
 def _time_left(seconds: float) -> str:
-    minutes, seconds = divmod(max(round(seconds), 0), 60)
+    minutes, seconds = divmod(round(seconds), 60)
     return f"{minutes} min {seconds:02d} s left to train" if minutes else f"{seconds} s left to train"

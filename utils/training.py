@@ -8,7 +8,6 @@ when to stop. Knows nothing about files, drafts or the held-out posts.
 
 import math
 import tempfile
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -55,7 +54,7 @@ def fine_tune(
     settings: TrainingSettings,
     conditions: Conditions,
 ) -> Training:
-    """Train until `conditions.deadline`, or for `settings.steps` steps."""
+    """Train as long as the conditions allow, or for `settings.steps` steps."""
     network = language_model.network
     learner = Learner(network, settings)
     course = Course(language_model, dataset, settings, conditions)
@@ -81,7 +80,7 @@ def fine_tune(
             ),
             train_dataset=dataset.training,
             callbacks=[course],
-            tokens_per_batch=_tokens_per_batch(dataset, settings, conditions),
+            tokens_per_batch=_tokens_per_batch(dataset, settings, course.seconds_left(), conditions.scoring_speed),
             optimizers=(optimiser, _Schedule(optimiser, course, settings)),
         )
         trainer.remove_callback(PrinterCallback)
@@ -103,13 +102,15 @@ class _Loss(torch.nn.Module):
         return {"loss": cross_entropy(self.network, input_ids, labels)}
 
 
-def _tokens_per_batch(dataset: PostDataset, settings: TrainingSettings, conditions: Conditions) -> int:
-    """The batches that were asked for, or smaller ones where the machine is slow or the time short."""
+def _tokens_per_batch(dataset: PostDataset, settings: TrainingSettings, seconds: float, scoring_speed: float) -> int:
+    """The batches that were asked for, or smaller ones where the machine is slow or the time short.
+
+    seconds: of training. scoring_speed: see `Conditions`.
+    """
     if settings.steps:
         return settings.tokens_per_batch
     characters_a_token = sum(len(example.text) for example in dataset.training) / dataset.training_tokens()
-    tokens_a_second = min(conditions.scoring_speed, 1e9) / characters_a_token / SCORING_GAIN
-    seconds = max(conditions.ends - conditions.afterwards - time.monotonic(), 0)
+    tokens_a_second = scoring_speed / characters_a_token / SCORING_GAIN
     fitting = min(STEP_TIME * seconds * tokens_a_second, settings.tokens_per_batch)
     return max(round(fitting), min(FEWEST_TOKENS, settings.tokens_per_batch))
 
