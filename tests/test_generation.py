@@ -8,7 +8,7 @@ import pytest
 from utils.bot import Bot
 from utils.errors import BadSetting
 from utils.events import Event
-from utils.generation import TRIES, in_turn, write
+from utils.generation import TRIES, first_begun, write
 from utils.pipeline import make_bot
 from utils.post_length import LIMIT, MARK, marked, weighted_length
 from utils.scoring import score
@@ -92,7 +92,7 @@ def test_short_drafts_do_not_push_in(wanted: int, finished: str, told: str) -> N
             yield int(item[0]), None if item[1] == "-" else item
 
     # A failure is told of without its number, so that both sides are written without it here.
-    assert [draft or "-" for draft in in_turn(made(), wanted)] == [
+    assert [draft or "-" for draft in first_begun(made(), wanted)] == [
         "-" if item[1] == "-" else item for item in told.split()
     ]
 

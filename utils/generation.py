@@ -99,7 +99,7 @@ def write(
             tries -= rows
             texts = sample_texts(bot.language_model, opening, rows, settings, generator, should_stop, _may_fit)
             made = ((text.row, _draft(bot.language_model, opening, text, copies)) for text in texts)
-            for draft in in_turn(made, wanted):
+            for draft in first_begun(made, wanted):
                 _tell(draft, writing, count, on_event)
     missing = count - len(writing.drafts)
     writing.stopped = missing > 0 and should_stop()
@@ -108,7 +108,7 @@ def write(
     return writing
 
 
-def in_turn(made: Iterable[tuple[int, Draft | None]], wanted: int) -> Iterator[Draft | None]:
+def first_begun(made: Iterable[tuple[int, Draft | None]], wanted: int) -> Iterator[Draft | None]:
     """Of the drafts made from each row, the first `wanted` by row, and a None for each that failed before them.
 
     A spare row counts only once one before it has failed. If the first to finish were taken, whichever they
