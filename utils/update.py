@@ -203,11 +203,11 @@ def _learn(
 
     kinds = {"new held-out posts": lesson.held_out_since, "old held-out posts": lesson.held_out_before}
 
-    def measure_both(when: str, until: float) -> list[list["Score"]]:
+    def measure_both(when: str, until: float, batches: Sequence[int | None] = (None, None)) -> list[list["Score"]]:
         """The new posts first: they are few, and the old ones may take what is left of the time."""
         return [
-            evaluation.measure_held_out(language_model, texts, when, on_event, what, until)
-            for what, texts in kinds.items()
+            evaluation.measure_held_out(language_model, texts, when, on_event, what, until, most)
+            for (what, texts), most in zip(kinds.items(), batches, strict=True)
         ]
 
     before = measure_both("before the update", clock.first_scoring_ends(settings))
@@ -225,7 +225,7 @@ def _learn(
     clock.lap("train")
     after = before  # unless the weights have changed
     if learned.improved:
-        after = measure_both("after the update", clock.ends(settings) - SAVING_SECONDS)
+        after = measure_both("after the update", clock.ends(settings) - SAVING_SECONDS, list(map(len, before)))
     clock.lap("evaluate")
     (new_before, new_after), (old_before, old_after) = map(evaluation.comparable, before, after)
     return learned, Comparison(old_before, new_before, old_after, new_after)
