@@ -21,7 +21,7 @@ SCALE = 2
 
 @dataclass(frozen=True)
 class Learned:
-    """What learns: the kind, in words; how many of the upper layers; the rank of LoRA's matrices, 0 for whole
+    """What learns: the kind, in words; how many of the layers; the rank of LoRA's matrices, 0 for whole
     weights; the number of parameters."""
 
     kind: str
@@ -36,24 +36,24 @@ class Learned:
 class Learner:
     """A network of which a part learns.
 
-    With a rank, that is LoRA (Hu et al. 2021, arXiv:2106.09685) on every linear map of the upper layers, by
-    PEFT; without, all weights of these layers. Embeddings and lower layers stay as they are.
+    With a rank, that is LoRA (Hu et al. 2021, arXiv:2106.09685) on every linear map of the layers that
+    learn, by PEFT; without, all weights of these layers. Embeddings and the other layers stay as they are.
     """
 
     def __init__(self, network: nn.Module, settings: TrainingSettings) -> None:
         self.network = network
         self._adapted: PeftModel | None = None
-        upper = upper_layers(network, settings.learned_share)
+        layers = learning_layers(network, settings)
         network.requires_grad_(False)
         if settings.rank:
-            self._adapted = _add_low_rank(network, upper, settings)
+            self._adapted = _add_low_rank(network, layers, settings)
         else:
-            for parameter in _parameters(upper):
+            for parameter in _parameters(layers):
                 parameter.requires_grad_(True)
         self.parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
         self.learned = Learned(
             kind="LoRA" if settings.rank else "whole layers",
-            layers=len(upper),
+            layers=len(layers),
             rank=settings.rank,
             parameters=sum(parameter.numel() for parameter in self.parameters),
         )
@@ -68,21 +68,22 @@ class Learner:
         self.network.requires_grad_(False).eval()
 
 
-def upper_layers(network: nn.Module, share: float) -> list[nn.Module]:
-    """The upper `share` of a network's layers, and at least one."""
+def learning_layers(network: nn.Module, settings: TrainingSettings) -> list[nn.Module]:
+    """The share of a network's layers that learn, from the end that the settings name, and at least one."""
     count = network.config.num_hidden_layers
     layers = next(
         module for module in network.base_model.modules() if isinstance(module, nn.ModuleList) and len(module) == count
     )
-    return list(layers[count - max(1, round(count * share)) :])
+    learning = max(1, round(count * settings.learned_share))
+    return list(layers[count - learning :] if settings.learned_end == "upper" else layers[:learning])
 
 
 def count_learned(network: nn.Module, settings: TrainingSettings) -> int:
     """How many parameters would learn."""
-    upper = upper_layers(network, settings.learned_share)
+    layers = learning_layers(network, settings)
     if not settings.rank:
-        return sum(parameter.numel() for parameter in _parameters(upper))
-    return sum(settings.rank * sum(linear.weight.shape) for linear in _linear_maps(network, upper).values())
+        return sum(parameter.numel() for parameter in _parameters(layers))
+    return sum(settings.rank * sum(linear.weight.shape) for linear in _linear_maps(network, layers).values())
 
 
 def _parameters(layers: list[nn.Module]) -> list[nn.Parameter]:
@@ -99,12 +100,12 @@ def _linear_maps(network: nn.Module, layers: list[nn.Module]) -> dict[str, nn.Mo
     }
 
 
-def _add_low_rank(network: nn.Module, upper: list[nn.Module], settings: TrainingSettings) -> "PeftModel":
+def _add_low_rank(network: nn.Module, layers: list[nn.Module], settings: TrainingSettings) -> "PeftModel":
     from peft import LoraConfig, get_peft_model
     from transformers.pytorch_utils import Conv1D
 
     torch.manual_seed(settings.seed)  # one of the two matrices begins with chance, the other with zeros
-    linear = _linear_maps(network, upper)
+    linear = _linear_maps(network, layers)
     config = LoraConfig(
         r=settings.rank,
         lora_alpha=SCALE * settings.rank,

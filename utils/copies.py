@@ -85,6 +85,17 @@ def five_grams(text: str) -> set[str]:
     return {text[i : i + 5] for i in range(len(text) - 4)} or {text}
 
 
+def similarity(one: str, other: str) -> float:
+    """Jaccard similarity of the sets of 5-grams of two texts: 0 nothing in common, 1 the same."""
+    grams, others = five_grams(one), five_grams(other)
+    return len(grams & others) / len(grams | others)
+
+
+def nearest(text: str, posts: Sequence[str]) -> tuple[str, float]:
+    """The post that is most similar to a text, and how similar; raises `ValueError` where there are no posts."""
+    return max(((post, similarity(text, post)) for post in posts), key=lambda found: found[1])
+
+
 def near_duplicates(texts: Sequence[str], references: Sequence[str], threshold: float = NEAR_DUPLICATE) -> set[int]:
     """Indices of the texts that nearly repeat a reference: Jaccard of 5-grams at least `threshold`.
 

@@ -169,6 +169,22 @@ def score_in_batches(
         yield Score(len(batch), sum(len(texts[index]) for index in batch), nats / math.log(2))
 
 
+def token_bits(language_model: LanguageModel, text: str) -> list[tuple[str, float]]:
+    """Each token of a text as written, and of its end last, with the bits that the model needs for it.
+
+    They add up to the text's `Score.bits`. Raises `ValueError` for a text longer than the context.
+    """
+    tokens = language_model.encode(text)
+    if len(tokens) - 1 > language_model.context:
+        raise ValueError(f"{len(tokens) - 1} tokens do not fit into a context of {language_model.context}")
+    batch = {name: tensor.to(language_model.device) for name, tensor in collate([tokens]).items()}
+    with torch.inference_mode():
+        logits = language_model.network(input_ids=batch["input_ids"], use_cache=False).logits[0].float()
+    nats = F.cross_entropy(logits, batch["labels"][0], reduction="none")
+    pieces = [language_model.decode([token]) for token in tokens[1:]]
+    return list(zip(pieces, (nats / math.log(2)).tolist(), strict=True))
+
+
 def _within_context(sequences: Iterable[list[int]], context: int) -> list[list[int]]:
     """Cut sequences of more than `context` inputs; the last token of a piece starts the next one."""
     return [

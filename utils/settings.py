@@ -57,6 +57,9 @@ MAXIMUM_MINUTES = 10_000
 
 SCHEDULES = ("cosine", "linear")
 
+ENDS = ("upper", "lower")
+"""Of the stack of layers. The upper ones are next to the words that come out, the lower ones to those that go in."""
+
 MAXIMUM_RANK = 256
 """Beyond this two thin matrices are hardly fewer weights than the one that they change."""
 
@@ -101,8 +104,8 @@ class TrainingSettings:
         on the same machine the weights are then the same.
     model: a name of the catalogue, a Hub id, a local folder, or "auto".
     seed: decides the split, the order of the posts, where LoRA's matrices begin, and nothing else.
-    learned_share: the share of the layers, counted from the top, that learn; embeddings and lower
-        layers stay as they were.
+    learned_share: the share of the layers that learn; embeddings and the other layers stay as they were.
+    learned_end: the end from which that share is counted, one of `ENDS`.
     rank: of the two thin matrices whose product LoRA adds to each weight matrix of these layers; 0 lets
         the weights themselves learn.
     learning_rate: the peak of AdamW's schedule.
@@ -135,6 +138,7 @@ class TrainingSettings:
     model: str = "auto"
     seed: int = 0
     learned_share: float = 1.0
+    learned_end: str = "upper"
     rank: int = 32
     learning_rate: float = 1e-3
     schedule: str = "cosine"
@@ -153,6 +157,10 @@ class TrainingSettings:
             raise BadSetting(f"The seed must be a whole number from 0 to {2**32 - 1}; it was {self.seed}.")
         if not 0 < self.learned_share <= 1:
             raise BadSetting(f"The share of layers that learn must be above 0, at most 1; it was {self.learned_share}.")
+        if self.learned_end not in ENDS:
+            raise BadSetting(
+                f"The layers that learn must be the {' or the '.join(ENDS)} ones; it was {self.learned_end}."
+            )
         if not 0 <= self.rank <= MAXIMUM_RANK:
             raise BadSetting(f"The rank must be from 0 to {MAXIMUM_RANK}; it was {self.rank}.")
         if not 0 < self.learning_rate <= 1:

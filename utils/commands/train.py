@@ -19,7 +19,7 @@ from utils.commands import (
     references_argument,
 )
 from utils.events import Event
-from utils.settings import MAXIMUM_AUTHORS, SCHEDULES, TrainingSettings
+from utils.settings import ENDS, MAXIMUM_AUTHORS, SCHEDULES, TrainingSettings
 from utils.terminal import Interrupt, Screen, in_turn
 
 DEFAULTS = TrainingSettings()
@@ -30,6 +30,7 @@ def knobs(command: Callable) -> Callable:
     for name, kind in (
         ("learning_rate", float),
         ("learned_share", float),
+        ("learned_end", click.Choice(ENDS)),
         ("rank", int),
         ("schedule", click.Choice(SCHEDULES)),
         ("warmup", float),

@@ -13,7 +13,7 @@ from typing import Any
 
 from utils.models import CATALOGUE, on_the_hub
 from utils.post_length import MARK
-from utils.settings import CONSENT, PROJECT_URL
+from utils.settings import CONSENT, ENDS, PROJECT_URL
 from utils.story import Story
 
 NOT_SAID = "The person who made this bot did not say whether the author of the posts agreed to it."
@@ -189,7 +189,9 @@ example of its own, between a start and an end token. Made on {escape(story.date
 
 def _what_learned(settings: dict[str, Any]) -> str:
     share, rank = settings.get("learned_share", 0.5), settings.get("rank", 0)
-    layers = "all of its layers" if share == 1 else f"the upper {share:.0%} of its layers"
+    layers = (
+        "all of its layers" if share == 1 else f"the {settings.get('learned_end', ENDS[0])} {share:.0%} of its layers"
+    )
     return f"LoRA matrices of rank {rank} on {layers}" if rank else layers
 
 
