@@ -16,7 +16,7 @@ MODULES = {
 LAYERS = [
     {"utils.errors", "utils.events", "utils.settings"},
     {"utils.locks", "utils.environment", "utils.atomic", "utils.copies", "utils.post_length", "utils.terminal",
-     "utils.report", "utils.pace"},
+     "utils.report", "utils.pace", "utils.figures"},
     {"utils.colab", "utils.language_model", "utils.story"},
     {"utils.scoring", "utils.sampling", "utils.bot"},
     {"utils.timelines.dates", "utils.timelines.encodings", "utils.timelines.markup", "utils.timelines.tables",
@@ -31,7 +31,7 @@ LAYERS = [
      "utils.generation", "utils.evaluation"},
     {"utils.tracking_runs"},
     {"utils.tracking"},
-    {"utils.pipeline", "utils.sharing.card", "utils.sharing.gguf", "utils.sharing.hub",
+    {"utils.pipeline", "utils.experiments", "utils.sharing.card", "utils.sharing.gguf", "utils.sharing.hub",
      "utils.sharing.links"},
     {"utils.sharing.__init__", "utils.update"},
     {"utils.listener"},
@@ -109,6 +109,7 @@ ONE_HOME = {
     "selectolax": {"utils.timelines.markup"},
     "anywidget": {"utils.dashboard"},
     "filelock": {"utils.locks"},
+    "matplotlib": {"utils.figures"},
     "psutil": {"utils.environment"},
 }
 

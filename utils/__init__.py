@@ -21,6 +21,7 @@ The package in reading order, the order in which the data moves:
     tracking_runs.py  its two runs, and what is written into them
 
     pipeline.py     the whole way, once
+    experiments.py  one thing tried differently, and a figure
     update.py       looking for new posts, and learning from them
     report.py       how a bot came about, and where the seconds went
     sharing/        giving a bot or a draft away         a folder, a text -> card, zip, Hub, GGUF, links
@@ -39,6 +40,7 @@ The package in reading order, the order in which the data moves:
     locks.py        one process at a time
     colab.py        what a notebook on Google Colab needs first
     environment.py  this machine: device, precision, memory, folders
+    figures.py      charts for a notebook
     terminal.py     the progress bar, and Ctrl-C
     settings.py     the few knobs, each default beside its reason
     errors.py       problems that a user can mend

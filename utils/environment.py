@@ -267,6 +267,11 @@ def in_binder() -> bool:
     return "BINDER_LAUNCH_HOST" in os.environ
 
 
+def effort() -> str:
+    """How much work the notebook that teaches may make: `$HUGGINGTWEETS_EFFORT`, or "reader"."""
+    return os.environ.get("HUGGINGTWEETS_EFFORT", "reader")
+
+
 def is_public() -> bool:
     """Whether the page is served to others, who must not see this machine's files."""
     return os.environ.get("HUGGINGTWEETS_PUBLIC", "") not in ("", "0")
