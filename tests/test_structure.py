@@ -111,6 +111,7 @@ ONE_HOME = {
     "filelock": {"utils.locks"},
     "matplotlib": {"utils.figures"},
     "psutil": {"utils.environment"},
+    "sklearn": {"utils.evaluation"},
 }
 
 
