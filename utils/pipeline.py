@@ -7,7 +7,7 @@ and nowhere else; the stages do not know each other.
 import re
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from utils.post_length import marked
 from utils.report import EVALUATION_MARGIN, SAVING_SECONDS, Clock, Report, added_up
 from utils.settings import MAXIMUM_AUTHORS, CleaningSettings, TrainingSettings, WritingSettings
 from utils.story import Story
-from utils.timelines import Fetching, Timeline, authors, load_together
+from utils.timelines import Fetching, Timeline, authors, load_together, samples
 from utils.timelines.handles import parse
 from utils.tracking import Silence
 
@@ -247,30 +247,49 @@ def _show_a_draft(model: LanguageModel, settings: TrainingSettings, on_event: On
 
 
 def evaluate_bot(
-    bot: Bot, reference: str | None = None, drafts: int = DRAFTS_TO_JUDGE, seed: int = 0, on_event: OnEvent = ignore
+    bot: Bot,
+    reference: str | None = None,
+    drafts: int = DRAFTS_TO_JUDGE,
+    seed: int = 0,
+    on_event: OnEvent = ignore,
+    against_untrained: bool = False,
 ) -> dict[str, Any]:
     """The figures of `evaluate --json`: of the bot's own held-out posts, or of another reference's.
 
-    `bits_per_character_before`, the untrained model's, is None where that model cannot be had now.
+    `bits_per_character_before`, the untrained model's, is None where that model cannot be had now. `style` holds what
+    `evaluation.Style` does, of the bot's drafts and these posts, or is None if there are no drafts; `style_untrained`
+    is the same of drafts by the untrained model, if `against_untrained` asks for them.
     """
     from utils import evaluation, generation, models
 
     timeline = read([reference], bot.story.cleaning)[0] if reference else None
     texts, left_out = evaluation.unseen_texts(bot, timeline)
     after = evaluation.measure(bot.language_model, texts, "Scoring the posts", on_event)
-    before = bot.story.held_out["bits_per_character_before"]
-    if timeline is not None:
+    before = bot.story.held_out["bits_per_character_before"] if timeline is None else None
+    untrained = None
+    if timeline is not None or against_untrained:
         try:
             untrained = models.load(bot.story.model, bot.language_model.device, on_event)
-            score = evaluation.measure(untrained, texts, "Scoring the posts with the untrained model", on_event)
-            before = round(score.bits_per_character, 4)
         except ModelUnavailable as error:
             on_event(Event("warning", f"The untrained model could not be compared. {error}"))
-            before = None
-    written = []
-    if drafts:
-        on_event(Event("stage", f"Writing {drafts} drafts", 0.0))
-        written = generation.write(bot, count=drafts, settings=WritingSettings(seed=seed), on_event=on_event).drafts
+    if timeline is not None and untrained:
+        score = evaluation.measure(untrained, texts, "Scoring the posts with the untrained model", on_event)
+        before = round(score.bits_per_character, 4)
+
+    others = _posts_of_others(bot, timeline)
+
+    def judge(writer: Bot, by: str) -> tuple[list[generation.Draft], dict[str, Any] | None]:
+        if not drafts:
+            return [], None
+        on_event(Event("stage", f"Writing {drafts} drafts{by}", 0.0))
+        written = generation.write(writer, count=drafts, settings=WritingSettings(seed=seed), on_event=on_event).drafts
+        on_event(Event("stage", "Comparing them with posts"))
+        return written, asdict(evaluation.style([draft.text for draft in written], texts, others, seed))
+
+    written, style = judge(bot, "")
+    style_untrained = None
+    if against_untrained and untrained:
+        style_untrained = judge(replace(bot, language_model=untrained), " with the untrained model")[1]
     return {
         "posts": after.posts,
         "characters": after.characters,
@@ -278,4 +297,13 @@ def evaluate_bot(
         "bits_per_character_before": before,
         "left_out": left_out,
         **asdict(evaluation.originality(bot, written)),
+        "style": style,
+        "style_untrained": style_untrained,
     }
+
+
+def _posts_of_others(bot: Bot, timeline: CleanTimeline | None) -> list[str]:
+    """Posts of the bundled authors but for the bot's own, cleaned like the bot's."""
+    own = {*bot.story.sources, *([timeline.source] if timeline else [])}
+    others = {f"sample:{name}" for name in samples.NAMES} - own
+    return [post.text for other in sorted(others) for post in read([other], bot.story.cleaning)[0].posts]

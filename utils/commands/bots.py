@@ -4,7 +4,9 @@ In: a bot's folder. Out: drafts and figures.
 """
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -78,23 +80,24 @@ def tweet(bot, start, count, temperature, top_p, seed, as_json, events) -> None:
     type=click.IntRange(0, MAXIMUM_DRAFTS),
     default=50,
     show_default=True,
-    help="Drafts to look through for copies.",
+    help="Drafts to look through for copies, and to compare with posts.",
 )
 @click.option("--seed", type=SEED_RANGE, default=0, show_default=True, help="The seed of those drafts.")
+@click.option("--against-untrained", is_flag=True, help="Compare drafts by the untrained model with posts, too.")
 @json_option
 @events_option
-def evaluate(bot, reference, drafts, seed, as_json, events) -> None:  # noqa: ANN001
+def evaluate(bot, reference, drafts, seed, against_untrained, as_json, events) -> None:  # noqa: ANN001
     """Say how well BOT knows its author.
 
-    In bits per character, on the posts that were held out from its training or on those of a REFERENCE;
-    and how many of its drafts repeat a post, or each other.
+    In bits per character, on the posts that were held out from its training or on those of a REFERENCE; how many of
+    its drafts repeat a post, or each other; and whether a classifier that looks at letters tells them from posts.
     """
     with Screen(events) as screen:
         screen.tell(Event("stage", "Loading the bot"))
         from utils.bot import Bot
         from utils.pipeline import evaluate_bot
 
-        figures = evaluate_bot(Bot.load(bot), reference, drafts, seed, screen.tell)
+        figures = evaluate_bot(Bot.load(bot), reference, drafts, seed, screen.tell, against_untrained)
     if as_json:
         print_json(figures)
         return
@@ -107,6 +110,32 @@ def evaluate(bot, reference, drafts, seed, as_json, events) -> None:  # noqa: AN
     if figures["distinct"] is not None:
         copies = "" if figures["copies"] is None else f", {figures['copies']:.0%} repeat a training post"
         click.echo(f"{figures['drafts']} drafts: {figures['distinct']:.0%} are distinct{copies}")
+    for sentence in _in_words(figures["style"], figures["style_untrained"]):
+        click.echo(sentence)
+
+
+def _in_words(style: dict[str, Any] | None, untrained: dict[str, Any] | None) -> Iterator[str]:
+    """What `evaluation.Style` holds of the bot and of the untrained model, for people."""
+    style, untrained = style or {}, untrained or {}
+
+    def pairs(name: str) -> str:
+        told, before = style[name], untrained.get(name)
+        words = f"in {100 * told['auc']:.0f} of 100 pairs (give or take {200 * told['spread']:.0f})"
+        return words + (f", those of the untrained model in {100 * before['auc']:.0f}" if before else "")
+
+    if style.get("drafts_against_posts"):
+        yield (
+            "A classifier that looks at letters tells its drafts from real posts "
+            f"{pairs('drafts_against_posts')}; 50 would be chance"
+        )
+    if style.get("drafts_recognised"):
+        yield (
+            "One that knows the author's posts tells its drafts from posts of others "
+            f"{pairs('drafts_recognised')}; real posts of the author in {100 * style['posts_recognised']['auc']:.0f}"
+        )
+    for figures, whose in ((style, "its drafts"), (untrained, "drafts by the untrained model")):
+        if figures.get("remark"):
+            yield f"Whether {whose} sound like the author cannot be told in full. {figures['remark']}"
 
 
 @click.command(hidden=True)
