@@ -2,6 +2,7 @@
 
 import json
 import random
+import statistics
 from pathlib import Path
 
 import pytest
@@ -30,9 +31,10 @@ def texts(reference: str) -> list[str]:
 
 
 def test_posts_of_one_author_are_not_told_apart(keeper: list[str]) -> None:
-    found = tell_apart(keeper[:200], keeper[200:500])
-    assert found.texts == 200
-    assert abs(found.auc - 0.5) < 3 * found.spread < 0.2
+    splits = [random.Random(seed).sample(keeper, 300) for seed in range(4)]
+    found = [tell_apart(posts[:100], posts[100:]) for posts in splits]
+    assert {separation.texts for separation in found} == {100}
+    assert statistics.mean(separation.auc for separation in found) == pytest.approx(0.5, abs=0.08)
 
 
 def test_two_authors_are_told_apart(keeper: list[str], robot: list[str]) -> None:
@@ -53,7 +55,7 @@ def test_the_same_seed_gives_the_same_figure(keeper: list[str], robot: list[str]
 
 def test_case_and_punctuation_are_style(keeper: list[str]) -> None:
     shouted = [text.upper() for text in keeper[:60]]
-    assert tell_apart(shouted, keeper[60:120]).auc > 0.99
+    assert tell_apart(shouted, keeper[60:120]).auc > 0.95
 
 
 def test_texts_that_are_on_both_sides_give_nothing_away(keeper: list[str]) -> None:
