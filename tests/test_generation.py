@@ -8,7 +8,7 @@ import pytest
 from utils.bot import Bot
 from utils.errors import BadSetting
 from utils.events import Event
-from utils.generation import TRIES, first_begun, write
+from utils.generation import TRIES, beginnings, first_begun, write
 from utils.pipeline import make_bot
 from utils.post_length import LIMIT, MARK, marked, weighted_length
 from utils.scoring import score
@@ -163,3 +163,10 @@ LENGTHS = [
 @pytest.mark.parametrize(("text", "length"), [row[1:] for row in LENGTHS], ids=[row[0] for row in LENGTHS])
 def test_length_is_counted_as_x_counts(text: str, length: int) -> None:
     assert weighted_length(text) == length
+
+
+def test_a_model_that_ends_nowhere_is_cut_at_a_word(bot: Bot) -> None:
+    texts, same, others = (beginnings(bot.language_model, count=12, seed=seed, letters=30) for seed in (1, 1, 2))
+    assert len(texts) == 12
+    assert all(text == " ".join(text.split()) and len(text) <= 30 for text in texts)
+    assert texts == same != others

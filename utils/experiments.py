@@ -50,7 +50,7 @@ class Effort:
 
 
 EFFORTS = {
-    "test": Effort(minutes=0.7, seconds=2, steps=2, seeds=(0,), posts=4, drafts=8),
+    "test": Effort(minutes=0.7, seconds=2, steps=2, seeds=(0,), posts=4, drafts=20),
     "reader": Effort(minutes=2, seconds=8, steps=4, seeds=(0,), posts=16, drafts=20),
     "recorded": Effort(minutes=5, seconds=40, steps=16, seeds=(0, 1, 2), posts=32, drafts=50),
 }

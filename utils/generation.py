@@ -158,6 +158,25 @@ def glimpse(language_model: LanguageModel, seed: int, seconds: float) -> str:
     return " ".join(language_model.decode(so_far).split()) + "…"
 
 
+def beginnings(language_model: LanguageModel, count: int, seed: int, letters: int) -> list[str]:
+    """What a model writes if nobody asks for posts: the first `letters` of so many texts, whole words.
+
+    An untrained model does not know how short a post is: of 80 texts of the default model, one was a draft.
+    """
+    cut: list[str] = []
+
+    def goes_on(unfinished: str) -> bool:
+        if len(unfinished) <= letters:
+            return True
+        cut.append(unfinished[:letters].rpartition(" ")[0] or unfinished[:letters])
+        return False
+
+    generator = torch.Generator(language_model.device).manual_seed(seed)
+    texts = sample_texts(language_model, "", count, WritingSettings(), generator, may_go_on=goes_on)
+    ended = [language_model.decode(text.tokens) for text in texts if text.tokens is not None]
+    return [" ".join(text.split()) for text in [*cut, *ended]]
+
+
 def _check(opening: str, count: int) -> None:
     if not 1 <= count <= MAXIMUM_DRAFTS:
         raise BadSetting(f"The number of drafts must be from 1 to {MAXIMUM_DRAFTS:,}; it was {count}.")

@@ -7,7 +7,7 @@ and nowhere else; the stages do not know each other.
 import re
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -258,7 +258,7 @@ def evaluate_bot(
 
     `bits_per_character_before`, the untrained model's, is None where that model cannot be had now. `style` holds what
     `evaluation.Style` does, of the bot's drafts and these posts, or is None if there are no drafts; `style_untrained`
-    is the same of drafts by the untrained model, if `against_untrained` asks for them.
+    is the same of what the untrained model writes, cut at the length of these posts, if `against_untrained` asks.
     """
     from utils import evaluation, generation, models
 
@@ -278,18 +278,18 @@ def evaluate_bot(
 
     others = _posts_of_others(bot, timeline)
 
-    def judge(writer: Bot, by: str) -> tuple[list[generation.Draft], dict[str, Any] | None]:
-        if not drafts:
-            return [], None
-        on_event(Event("stage", f"Writing {drafts} drafts{by}", 0.0))
-        written = generation.write(writer, count=drafts, settings=WritingSettings(seed=seed), on_event=on_event).drafts
+    def judge(written: Sequence[str]) -> dict[str, Any]:
         on_event(Event("stage", "Comparing them with posts"))
-        return written, asdict(evaluation.style([draft.text for draft in written], texts, others, seed))
+        return asdict(evaluation.style(written, texts, others, seed))
 
-    written, style = judge(bot, "")
-    style_untrained = None
-    if against_untrained and untrained:
-        style_untrained = judge(replace(bot, language_model=untrained), " with the untrained model")[1]
+    written, style, style_untrained = [], None, None
+    if drafts:
+        on_event(Event("stage", f"Writing {drafts} drafts", 0.0))
+        written = generation.write(bot, count=drafts, settings=WritingSettings(seed=seed), on_event=on_event).drafts
+        style = judge([draft.text for draft in written])
+    if drafts and against_untrained and untrained:
+        on_event(Event("stage", f"Letting the untrained model write {drafts} texts"))
+        style_untrained = judge(generation.beginnings(untrained, drafts, seed, after.characters // after.posts))
     return {
         "posts": after.posts,
         "characters": after.characters,

@@ -91,8 +91,11 @@ def sample_texts(
             if unfinished is not None:
                 unfinished[:] = written[0, 1:].tolist()
             if length % LOOK_EVERY == 0:
-                hopeful = [may_go_on(language_model.decode(row[1:])) for row in written.tolist()]
-                given_up = going & ~torch.tensor(hopeful, device=device)
+                hopeless = [
+                    on and not may_go_on(language_model.decode(row[1:]))
+                    for on, row in zip(going.tolist(), written.tolist(), strict=True)
+                ]
+                given_up = torch.tensor(hopeless, device=device)
                 yield from map(Text, numbers[given_up].tolist())
                 going &= ~given_up
             if not going.any() or should_stop():
