@@ -4,7 +4,7 @@ import base64
 
 import pytest
 
-from utils.figures import COLOURS, GREY, Picture, chart, draw_bars, draw_runs, draw_surprise, pipeline
+from utils.figures import COLOURS, GREY, Picture, chart, draw_dots, draw_runs, draw_surprise, pipeline
 
 
 def luminance(colour: str) -> float:
@@ -36,9 +36,9 @@ def test_a_notebook_gets_the_picture_without_a_background_and_its_description() 
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["ours", "theirs"], "a name for all runs"
 
 
-def test_bars_stand_in_order_with_their_means_beside_them() -> None:
+def test_dots_stand_in_order_with_their_means_beside_them() -> None:
     _, axes = chart()
-    draw_bars(axes, {"first": [1.0, 2.0], "second": [3.0]})
+    draw_dots(axes, {"first": [1.0, 2.0], "second": [3.0]})
     assert [label.get_text() for label in axes.get_yticklabels()] == ["first", "second"]
     assert axes.yaxis_inverted(), "the first on top"
     assert [text.get_text() for text in axes.texts] == ["1.500", "3.000"]
@@ -48,8 +48,8 @@ def test_surprise_is_written_out_letter_by_letter_and_breaks_into_lines() -> Non
     _, axes = chart()
     draw_surprise(axes, [("The", 1.0), (" goat", 20.0), (" is", 0.0), ("", 3.0)], "before", columns=8)
     assert "".join(text.get_text() for text in axes.texts) == "The goatis⏎"
-    strengths = [bar.get_alpha() for bar in axes.patches]
-    assert strengths[1] == max(strengths) and strengths[2] == 0
+    heights = [bar.get_height() for bar in axes.patches]
+    assert heights[1] == max(heights) and heights[2] == 0
 
 
 def test_the_way_of_the_data_is_drawn_and_said() -> None:

@@ -36,12 +36,12 @@ SENTENCE = re.compile(r"(?<=[.!?…]) +")
 class Effort:
     """How much of a machine's time to spend on trying things out.
 
-    minutes: for the bot that a reader gets to know. seconds: of each training that is compared by time. steps: of each
-    that is compared by what it has read. seeds: one training for each. posts: validation posts that are scored at each
-    look. drafts: that are written to be judged.
+    bot: how the bot is trained that a reader gets to know. seconds: of each training that is compared by time.
+    steps: of each that is compared by what it has read. seeds: one training for each. posts: validation posts that
+    are scored at each look. drafts: that are written to be judged.
     """
 
-    minutes: float
+    bot: TrainingSettings
     seconds: float
     steps: int
     seeds: tuple[int, ...]
@@ -50,9 +50,11 @@ class Effort:
 
 
 EFFORTS = {
-    "test": Effort(minutes=0.7, seconds=2, steps=2, seeds=(0,), posts=4, drafts=20),
-    "reader": Effort(minutes=2, seconds=8, steps=4, seeds=(0,), posts=16, drafts=20),
-    "recorded": Effort(minutes=5, seconds=40, steps=16, seeds=(0, 1, 2), posts=32, drafts=50),
+    "test": Effort(
+        TrainingSettings(steps=16, tokens_per_batch=256), seconds=2, steps=2, seeds=(0,), posts=4, drafts=24
+    ),
+    "reader": Effort(TrainingSettings(minutes=2), seconds=8, steps=3, seeds=(0,), posts=16, drafts=24),
+    "recorded": Effort(TrainingSettings(minutes=5), seconds=30, steps=6, seeds=(0, 1, 2), posts=24, drafts=50),
 }
 """For tests, which only look whether it runs; for a reader, who waits; and for figures that are kept."""
 

@@ -38,8 +38,8 @@ STYLE = {
 WIDTH, DOTS = 7.2, 100
 """Inches, and dots in each: 720 pixels, the width of a cell on GitHub and on Colab."""
 
-SURE, LOST = 0.0, 12.0
-"""Bits at which a token is drawn without colour, and in the strongest: a chance of one in 4,096."""
+LOST, BAR = 16.0, 0.5
+"""Bits at which the bar under a token is as high as it gets, a chance of one in 65,536; and that height, in lines."""
 
 
 class Picture:
@@ -58,16 +58,16 @@ class Picture:
 
 
 def chart(columns: int = 1, rows: int = 1, height: float = 2.6, **options: Any) -> tuple["Figure", Any]:
-    """A figure as wide as a cell, and its axes: one, or an array of them.
+    """A figure as wide as a cell, and its axes: one, or an array of them; what is drawn from now on has our style.
 
     height: in inches. options: those of matplotlib's `Figure.subplots`, like `sharey`.
     """
     import matplotlib
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, height))
-        return figure, figure.subplots(rows, columns, **options)
+    matplotlib.rcParams.update(STYLE)
+    figure = Figure(figsize=(WIDTH, height))
+    return figure, figure.subplots(rows, columns, **options)
 
 
 def draw_runs(axes: "Axes", runs: Mapping[str, Sequence[Sequence[tuple[float, float]]]]) -> None:
@@ -79,20 +79,21 @@ def draw_runs(axes: "Axes", runs: Mapping[str, Sequence[Sequence[tuple[float, fl
     axes.legend()
 
 
-def draw_bars(axes: "Axes", values: Mapping[str, Sequence[float]], form: str = "{:.3f}", before: float = 0.0) -> None:
-    """A bar from `before` to the mean of each name's values, the first name on top, with the values as dots on it."""
+def draw_dots(axes: "Axes", values: Mapping[str, Sequence[float]], form: str = "{:.3f}") -> None:
+    """A row for each name, the first on top: a dot for each of its values, a stroke at their mean, and the mean."""
     for row, several in enumerate(values.values()):
         mean = sum(several) / len(several)
-        axes.barh(row, mean - before, left=before, color=COLOURS[1], alpha=0.35)
+        axes.axhline(row, color=GREY, linewidth=0.5, alpha=0.5)
         axes.plot(several, [row] * len(several), "o", color=COLOURS[0], markersize=5)
-        axes.annotate(form.format(mean), (max(several), row), (8, 0), textcoords="offset points", va="center")
+        axes.plot(mean, row, "|", color=COLOURS[1], markersize=18, markeredgewidth=3)
+        axes.annotate(form.format(mean), (max(several), row), (10, 5), textcoords="offset points")
     axes.set_yticks(range(len(values)), [textwrap.fill(name, 28) for name in values])
-    axes.invert_yaxis()
-    axes.margins(x=0.15)
+    axes.set_ylim(len(values) - 0.4, -0.7)
+    axes.margins(x=0.2)
 
 
-def draw_surprise(axes: "Axes", tokens: Sequence[tuple[str, float]], title: str, columns: int = 78) -> None:
-    """A text in the widths of a typewriter, each token on a colour that is stronger the more bits it needs.
+def draw_surprise(axes: "Axes", tokens: Sequence[tuple[str, float]], title: str, columns: int = 84) -> None:
+    """A text in the widths of a typewriter, under each token a bar that is higher the more bits it needs.
 
     tokens: as `scoring.token_bits` gives them; the end of the text, the last one, is drawn as ⏎.
     """
@@ -101,24 +102,25 @@ def draw_surprise(axes: "Axes", tokens: Sequence[tuple[str, float]], title: str,
         shown = "⏎" if number == len(tokens) - 1 else token.replace("\n", "⏎")
         if column + len(shown) > columns:
             row, column, shown = row + 1, 0, shown.lstrip(" ")
-        strength = min(max((bits - SURE) / (LOST - SURE), 0.0), 1.0)
-        axes.barh(row, len(shown) - 0.1, 0.9, left=column, color=COLOURS[0], alpha=0.75 * strength)
+        height = min(bits / LOST, 1.0) * BAR
+        axes.bar(column, height, len(shown) - 0.2, bottom=row + 0.35, align="edge", color=COLOURS[0])
         for place, letter in enumerate(shown):
-            axes.text(column + place + 0.45, row, letter, family="monospace", fontsize=8.5, ha="center", va="center")
+            axes.text(column + place + 0.4, row, letter, family="monospace", fontsize=9, ha="center", va="center")
         column += len(shown)
-    axes.set(xlim=(0, columns), ylim=(row + 0.6, -0.6), title=title)
+    axes.set(xlim=(0, columns), ylim=(row + 0.35 + BAR, -0.4), title=title)
     axes.axis("off")
 
 
 def pipeline(stages: Sequence[tuple[str, str]], begin: str) -> Picture:
     """A way drawn from `begin` on; stages: (the function on the arrow, the thing that it makes)."""
-    figure, axes = chart(height=1.1)
+    figure, axes = chart(height=0.9)
     things = [begin, *(thing for _, thing in stages)]
     for place, thing in enumerate(things):
         axes.text(place, 0, thing, ha="center", va="center", fontsize=8.5, color=COLOURS[1], weight="bold")
         if place:
-            axes.annotate("", (place - 0.42 + 0.1, 0.45), (place - 0.68 + 0.1, 0.45), arrowprops={"arrowstyle": "->"})
-            axes.text(place - 0.5, 0.75, f"{stages[place - 1][0]}()", ha="center", fontsize=8, family="monospace")
+            arrow = {"arrowstyle": "->", "color": GREY}
+            axes.annotate("", (place - 0.36, 0.5), (place - 0.64, 0.5), arrowprops=arrow)
+            axes.text(place - 0.5, 0.8, f"{stages[place - 1][0]}()", ha="center", fontsize=8.5, family="monospace")
     axes.set(xlim=(-0.5, len(things) - 0.5), ylim=(-0.5, 1.2))
     axes.axis("off")
     way = ", ".join(f"{function} makes a {thing}" for function, thing in stages)
