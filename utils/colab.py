@@ -24,6 +24,7 @@ NOT_FOR_NOTEBOOKS = (
     "axe-core-python",
     "hypothesis",
     "ruff",
+    "codespell",
     "ipykernel",
     "jupyterlab",
 )
