@@ -9,9 +9,11 @@ with nothing to keep. Everything that takes time to import waits until a command
 import gc
 import os
 import sys
+from typing import NoReturn
 
 import click
 
+from utils import processes
 from utils.commands import bots, posts, share, train, update
 from utils.terminal import INTERRUPTED, prepare_process
 
@@ -48,6 +50,15 @@ for command in (
 def main() -> None:
     """Run the command line, and end the process with the status that the contract promises."""
     prepare_process()
+    with processes.together(_import_what_learns):
+        _run()
+
+
+def _import_what_learns() -> None:
+    from utils import training  # noqa: F401  it takes seconds, in which the leader reads the posts
+
+
+def _run() -> NoReturn:
     try:
         status = cli.main(prog_name="python -m utils", standalone_mode=False)
     except click.ClickException as error:

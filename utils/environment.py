@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from utils.errors import OutOfMemory
+from utils import processes
+from utils.errors import BadSetting, OutOfMemory
 
 if TYPE_CHECKING:
     import torch
@@ -48,12 +49,20 @@ def keep_posts_in(folder: Path) -> None:
 
 
 def device() -> "torch.device":
-    """The fastest device at hand: an NVIDIA or AMD GPU, Apple's, else the CPU."""
+    """The fastest device at hand: an NVIDIA or AMD GPU, Apple's, else the CPU. Of several processes, each has its own.
+
+    Raises `BadSetting` where there are fewer GPUs than processes.
+    """
     import torch
 
     if torch.cuda.is_available():
-        return torch.device("cuda")
-    if torch.backends.mps.is_available():
+        if processes.count_here() > torch.cuda.device_count():
+            raise BadSetting(
+                f"{processes.count_here()} processes were started on this machine, which has "
+                f"{torch.cuda.device_count()} GPU. Start one for each GPU."
+            )
+        return torch.device("cuda", processes.number_here())
+    if torch.backends.mps.is_available() and processes.count() == 1:
         return torch.device("mps")
     return torch.device("cpu")
 
@@ -103,9 +112,10 @@ def device_name(device: "torch.device") -> str:
     """The device in words, like "cpu (2 cores)" or "cuda (NVIDIA T4)"."""
     import torch
 
+    together = f", {processes.count()} processes" if processes.count() > 1 else ""
     if device.type == "cuda":
-        return f"cuda ({torch.cuda.get_device_name(device)})"
-    return f"{device.type} ({os.cpu_count()} cores)"
+        return f"cuda ({torch.cuda.get_device_name(device)}){together}"
+    return f"{device.type} ({os.cpu_count()} cores){together}"
 
 
 def available_memory() -> int:
@@ -189,8 +199,10 @@ def peak_memory(device: "torch.device") -> int:
 
 
 def process_start() -> float:
-    """The moment at which this process began, on the clock of `time.monotonic`."""
-    return time.monotonic() - (time.time() - psutil.Process().create_time())
+    """The moment at which this process began, or the launcher of several, on the clock of `time.monotonic`."""
+    launched = "TORCHELASTIC_RUN_ID" in os.environ
+    began = psutil.Process(os.getppid() if launched else None).create_time()
+    return time.monotonic() - (time.time() - began)
 
 
 def process_began(pid: int) -> float | None:

@@ -12,7 +12,8 @@ ends with status 1; a page shows it. Anything else that is raised is a bug and k
     ├── ModelUnavailable   the pre-trained weights cannot be had, or are not whole
     ├── BadBot             a bot's folder is missing, incomplete, or cannot be written
     ├── SharingFailed      a bot cannot be published or packed: no consent, no token, no connection
-    └── OutOfMemory        this machine is too small for what was asked
+    ├── OutOfMemory        this machine is too small for what was asked
+    └── ProcessLost        of several processes that work together, one has ended
 """
 
 
@@ -54,3 +55,7 @@ class SharingFailed(UserError):
 
 class OutOfMemory(UserError):
     """The machine has less memory than the job needs."""
+
+
+class ProcessLost(UserError):
+    """Of several processes that work together, one has ended before the others."""

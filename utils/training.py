@@ -4,22 +4,34 @@ In: a LanguageModel, a PostDataset, and the conditions, above all when it has to
 network with the best weights that were met on the way, and a Training that says how it went. The loop
 is the Trainer of transformers; ours are the batches, the loss, the schedule and the Course, which decides
 when to stop. Knows nothing about files, drafts or the held-out posts.
+
+Of several processes, each learns from its share of every batch; the steps, and what comes of them, are those of one
+process. The leader alone has a Course, and the helpers take from it how far the training is, and whether it is over.
 """
 
 import math
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader
-from transformers import PrinterCallback, Trainer, TrainingArguments
+from transformers import (
+    AutoModelForCausalLM,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+)
 
-from utils import environment
+from utils import environment, processes
 from utils.adapters import Learner, count_learned
 from utils.course import Conditions, Course, Training
-from utils.dataset import PostDataset
+from utils.dataset import Example, PostDataset
 from utils.language_model import LanguageModel
 from utils.scoring import collate, cross_entropy
 from utils.settings import TrainingSettings
@@ -55,11 +67,42 @@ def fine_tune(
     conditions: Conditions,
 ) -> Training:
     """Train as long as the conditions allow, or for `settings.steps` steps."""
-    network = language_model.network
-    learner = Learner(network, settings)
     course = Course(language_model, dataset, settings, conditions)
+    batch = _tokens_per_batch(dataset, settings, course.seconds_left(), conditions.scoring_speed)
+    task = _Task(dataset, settings, conditions.precision, batch)
+    processes.call_helpers(_help_out, language_model.network.config, task)
+    learner = _learn(language_model.network, task, course)
+    learned = course.finish()
+    learner.finish()
+    learned.learned = learner.learned.as_dict()
+    return learned
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What the leader and its helpers have in common. tokens_per_batch: of all processes together."""
+
+    dataset: PostDataset
+    settings: TrainingSettings
+    precision: torch.dtype
+    tokens_per_batch: int
+
+
+def _help_out(config: PreTrainedConfig, task: _Task) -> None:
+    """What a helper does of `fine_tune`. Its network is made from the configuration alone; the weights in it, and
+    what is learned, come from the leader, to whom the result is left."""
+    environment.quiet_libraries()
+    with environment.memory_errors_in_words("training"):
+        network = AutoModelForCausalLM.from_config(config, dtype=torch.float32, attn_implementation="sdpa")
+        _learn(network.to(environment.device()), task, None)
+
+
+def _learn(network: PreTrainedModel, task: _Task, course: Course | None) -> Learner:
+    """Run the Trainer, in the leader with its course."""
+    settings = task.settings
+    learner = Learner(network, settings)
     optimiser = torch.optim.AdamW(learner.parameters, lr=settings.learning_rate, betas=(0.9, 0.99), weight_decay=0.0)
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch, processes.losses_in_words():
         trainer = _PostTrainer(
             course=course,
             model=_Loss(network),
@@ -68,38 +111,47 @@ def fine_tune(
                 max_steps=settings.steps or 10**9,
                 seed=settings.seed,
                 max_grad_norm=1.0,
-                use_cpu=language_model.device.type == "cpu",
-                bf16=conditions.precision == torch.bfloat16,
-                fp16=conditions.precision == torch.float16,
+                use_cpu=network.device.type == "cpu",
+                bf16=task.precision == torch.bfloat16,
+                fp16=task.precision == torch.float16,
                 logging_strategy="no",
                 save_strategy="no",
                 report_to="none",
                 disable_tqdm=True,
                 dataloader_pin_memory=False,
                 remove_unused_columns=False,
+                ddp_find_unused_parameters=False,
+                ddp_broadcast_buffers=False,
             ),
-            train_dataset=dataset.training,
-            callbacks=[course],
-            tokens_per_batch=_tokens_per_batch(dataset, settings, course.seconds_left(), conditions.scoring_speed),
+            train_dataset=task.dataset.training,
+            callbacks=[*([course] if course else []), _EndTogether()],
+            batches=_Batches(task.dataset, task.tokens_per_batch, settings.seed),
             optimizers=(optimiser, _Schedule(optimiser, course, settings)),
         )
         trainer.remove_callback(PrinterCallback)
         trainer.train()
-    learned = course.finish()
-    learner.finish()
-    learned.learned = learner.learned.as_dict()
-    return learned
+    return learner
+
+
+class _EndTogether(TrainerCallback):
+    """The leader's course says when training is over; it is over in all processes then."""
+
+    def on_step_end(self, args, state, control, **kwargs) -> None:
+        control.should_training_stop = processes.share(control.should_training_stop)
 
 
 class _Loss(torch.nn.Module):
-    """The network with its loss, in the form that the Trainer calls: the mean over the batch's real tokens."""
+    """The network with its loss, in the form that the Trainer calls: the mean over the batch's real tokens.
+
+    weight: what turns this process's mean into its part of the mean over all; see `_share_of`.
+    """
 
     def __init__(self, network: torch.nn.Module) -> None:
         super().__init__()
         self.network = network
 
-    def forward(self, input_ids: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
-        return {"loss": cross_entropy(self.network, input_ids, labels)}
+    def forward(self, input_ids: torch.Tensor, labels: torch.Tensor, weight: float) -> dict[str, torch.Tensor]:
+        return {"loss": cross_entropy(self.network, input_ids, labels) * weight}
 
 
 def _tokens_per_batch(dataset: PostDataset, settings: TrainingSettings, seconds: float, scoring_speed: float) -> int:
@@ -110,7 +162,7 @@ def _tokens_per_batch(dataset: PostDataset, settings: TrainingSettings, seconds:
     if settings.steps:
         return settings.tokens_per_batch
     characters_a_token = sum(len(example.text) for example in dataset.training) / dataset.training_tokens()
-    tokens_a_second = scoring_speed / characters_a_token / SCORING_GAIN
+    tokens_a_second = processes.count() * scoring_speed / characters_a_token / SCORING_GAIN
     fitting = min(STEP_TIME * seconds * tokens_a_second, settings.tokens_per_batch)
     return max(round(fitting), min(FEWEST_TOKENS, settings.tokens_per_batch))
 
@@ -128,23 +180,31 @@ class _Batches:
 class _PostTrainer(Trainer):
     """The Trainer with our batches, which tells the course about every batch that it learns from."""
 
-    def __init__(self, *, course: "Course", tokens_per_batch: int, **arguments: Any) -> None:
+    def __init__(self, *, course: Course | None, batches: _Batches, **arguments: Any) -> None:
         super().__init__(**arguments)
-        self._course = course
-        self._batches = _Batches(course.dataset, tokens_per_batch, course.settings.seed)
+        self._course, self._batches = course, batches
 
     def get_train_dataloader(self) -> DataLoader:
-        loader = DataLoader(
-            self.train_dataset,
-            batch_sampler=self._batches,
-            collate_fn=lambda examples: collate([example.tokens for example in examples]),
-        )
-        return self.accelerator.prepare(loader)
+        return DataLoader(self.train_dataset, batch_sampler=self._batches, collate_fn=_share_of)
 
-    def training_step(self, model: torch.nn.Module, inputs: dict[str, torch.Tensor], *rest: Any) -> torch.Tensor:
-        loss = super().training_step(model, inputs, *rest)
-        self._course.note(loss, tokens=int((inputs["labels"] >= 0).sum()))
+    def training_step(self, model: torch.nn.Module, inputs: dict[str, Any], *rest: Any) -> torch.Tensor:
+        tokens = inputs.pop("tokens")
+        loss = processes.average(super().training_step(model, inputs, *rest))
+        if self._course:
+            self._course.note(loss, tokens)
         return loss
+
+
+def _share_of(examples: Sequence[Example]) -> dict[str, Any]:
+    """What this process learns of a batch: every other post, if there are two.
+
+    tokens: to predict in the whole batch. weight: gradients are averaged over processes; each one's counts as much as
+    it has tokens to predict. One without a post learns from all of them, and that counts for nothing.
+    """
+    mine = examples[processes.number() :: processes.count()]
+    tokens, own = (sum(len(example.tokens) - 1 for example in some) for some in (examples, mine))
+    batch = collate([example.tokens for example in mine or examples])
+    return {**batch, "tokens": tokens, "weight": processes.count() * own / tokens}
 
 
 class _Schedule(LRScheduler):
@@ -155,12 +215,12 @@ class _Schedule(LRScheduler):
     The warm-up starts at a fifth of the peak and not at zero: on a slow machine there are only dozens of steps.
     """
 
-    def __init__(self, optimiser: torch.optim.Optimizer, course: "Course", settings: TrainingSettings) -> None:
+    def __init__(self, optimiser: torch.optim.Optimizer, course: Course | None, settings: TrainingSettings) -> None:
         self._course, self._warmup, self._schedule = course, settings.warmup, settings.schedule
         super().__init__(optimiser)
 
     def get_lr(self) -> list[float]:
-        progress = self._course.progress()
+        progress = processes.share(self._course.progress() if self._course else 0.0)
         if progress < self._warmup:
             factor = 0.2 + 0.8 * progress / self._warmup
         else:
