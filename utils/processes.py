@@ -49,6 +49,10 @@ def together(get_ready: Callable[[], None]) -> Iterator[None]:
 
     get_ready: what helpers do while they are not needed yet.
     """
+    if count() == 1:
+        yield
+        return
+    _open()
     if number() > 0:
         _help(get_ready)
     status = 1
@@ -58,10 +62,9 @@ def together(get_ready: Callable[[], None]) -> Iterator[None]:
         status = end.code or 0
         raise
     finally:
-        if count() > 1:
-            with suppress(ProcessLost):
-                share(status)
-                _close()
+        with suppress(ProcessLost):
+            share(status)
+            _close()
 
 
 def call_helpers(work: Callable[..., None], *arguments: Any) -> None:
@@ -75,10 +78,8 @@ def share(value: Any) -> Any:
         return value
     from torch import distributed
 
+    box = [value]
     with losses_in_words():
-        if not distributed.is_initialized():
-            _open()
-        box = [value]
         distributed.broadcast_object_list(box, src=0)
     return box[0]
 
@@ -112,8 +113,8 @@ def _help(get_ready: Callable[[], None]) -> NoReturn:
     """Do what the leader asks for, until it says how this ended."""
     for ending in (signal.SIGINT, signal.SIGTERM):
         signal.signal(ending, signal.SIG_IGN)  # the leader gets it, too, and decides
-    get_ready()
     try:
+        get_ready()
         while not isinstance(order := share(None), int):
             work, arguments = order
             work(*arguments)
@@ -127,11 +128,16 @@ def _help(get_ready: Callable[[], None]) -> NoReturn:
 
 
 def _open() -> None:
-    """Let the processes hear each other: words over gloo, what GPUs have learned over NCCL."""
+    """Let the processes hear each other: words over gloo, what GPUs have learned over NCCL.
+
+    First of all, and with a Ctrl-C that ends the process: half opened, it could not be opened again.
+    """
+    on_interrupt = signal.signal(signal.SIGINT, signal.SIG_DFL)
     import torch
 
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     torch.distributed.init_process_group(backend, timeout=PATIENCE)
+    signal.signal(signal.SIGINT, on_interrupt)
 
 
 def _close() -> None:
