@@ -15,8 +15,8 @@ MODULES = {
 
 LAYERS = [
     {"utils.errors", "utils.events", "utils.settings"},
-    {"utils.locks", "utils.environment", "utils.atomic", "utils.copies", "utils.post_length", "utils.terminal",
-     "utils.report", "utils.pace", "utils.figures"},
+    {"utils.locks", "utils.processes", "utils.environment", "utils.atomic", "utils.copies", "utils.post_length",
+     "utils.terminal", "utils.report", "utils.pace", "utils.figures"},
     {"utils.colab", "utils.language_model", "utils.story"},
     {"utils.scoring", "utils.sampling", "utils.bot"},
     {"utils.timelines.dates", "utils.timelines.encodings", "utils.timelines.markup", "utils.timelines.tables",

@@ -38,6 +38,7 @@ The package in reading order, the order in which the data moves:
     post_length.py  how X counts a post, and the mark of a bot
     atomic.py       folders that appear whole or not at all
     locks.py        one process at a time
+    processes.py    several processes that make one bot
     colab.py        what a notebook on Google Colab needs first
     environment.py  this machine: device, precision, memory, folders
     figures.py      charts for a notebook

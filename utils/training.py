@@ -103,26 +103,28 @@ def _learn(network: PreTrainedModel, task: _Task, course: Course | None) -> Lear
     learner = Learner(network, settings)
     optimiser = torch.optim.AdamW(learner.parameters, lr=settings.learning_rate, betas=(0.9, 0.99), weight_decay=0.0)
     with tempfile.TemporaryDirectory() as scratch, processes.losses_in_words():
+        arguments = TrainingArguments(
+            output_dir=scratch,
+            max_steps=settings.steps or 10**9,
+            seed=settings.seed,
+            max_grad_norm=1.0,
+            use_cpu=network.device.type == "cpu",
+            bf16=task.precision == torch.bfloat16,
+            fp16=task.precision == torch.float16,
+            logging_strategy="no",
+            save_strategy="no",
+            report_to="none",
+            disable_tqdm=True,
+            dataloader_pin_memory=False,
+            remove_unused_columns=False,
+            ddp_find_unused_parameters=False,
+            ddp_broadcast_buffers=False,
+        )
+        arguments._n_gpu = min(arguments.n_gpu, 1)  # the Trainer would split batches among all GPUs of one process
         trainer = _PostTrainer(
             course=course,
             model=_Loss(network),
-            args=TrainingArguments(
-                output_dir=scratch,
-                max_steps=settings.steps or 10**9,
-                seed=settings.seed,
-                max_grad_norm=1.0,
-                use_cpu=network.device.type == "cpu",
-                bf16=task.precision == torch.bfloat16,
-                fp16=task.precision == torch.float16,
-                logging_strategy="no",
-                save_strategy="no",
-                report_to="none",
-                disable_tqdm=True,
-                dataloader_pin_memory=False,
-                remove_unused_columns=False,
-                ddp_find_unused_parameters=False,
-                ddp_broadcast_buffers=False,
-            ),
+            args=arguments,
             train_dataset=task.dataset.training,
             callbacks=[*([course] if course else []), _EndTogether()],
             batches=_Batches(task.dataset, task.tokens_per_batch, settings.seed),

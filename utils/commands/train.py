@@ -77,7 +77,8 @@ def train(
 ) -> None:  # noqa: ANN001, ANN003
     """Train a bot on one to three authors.
 
-    Ctrl-C ends the training early and keeps the best bot so far; a second Ctrl-C leaves at once.
+    Ctrl-C ends the training early and keeps the best bot so far; a second Ctrl-C leaves at once. On several
+    GPUs: accelerate launch --multi_gpu --num_processes 2 -m utils train REFERENCE...
     """
     from utils import environment, tracking
     from utils.timelines import authors
