@@ -10,6 +10,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from utils.dataset import Example
+from utils.training import _share_of
+
 PYTHON = [sys.executable, "-m"]
 TORCHRUN = [*PYTHON, "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
 ACCELERATE = [*PYTHON, "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2",
@@ -27,9 +30,9 @@ def start(launcher: list[str], *arguments: object) -> subprocess.Popen:
 
 
 def train(launcher: list[str], model: Path, out: Path) -> tuple[dict, list[dict]]:
-    """A bot of a few steps with batches so small that some hold a single post; its report, and the events."""
-    options = ["--steps", STEPS, "--tokens-per-batch", 64, "--learning-rate", 1e-2, "--model", model, "--out", out]
-    process = start(launcher, "train", "sample:unit7bakes", *options, "--json", "--events")
+    """A bot of a few steps: its report, and the events on its way."""
+    options = ["--steps", STEPS, "--model", model, "--out", out, "--json", "--events"]
+    process = start(launcher, "train", "sample:unit7bakes", *options)
     printed, said = process.communicate(timeout=LONG)
     assert process.returncode == 0, said
     return json.loads(printed), [json.loads(line) for line in said.splitlines() if line.startswith("{")]
@@ -55,6 +58,23 @@ def test_two_processes_make_the_bot_that_one_makes(taught_model: Path, tmp_path:
         if first["event"] == "loss":
             assert second["learning_rate"] == first["learning_rate"]
             assert second["loss"] == pytest.approx(first["loss"], abs=1e-3), f"step {first['step']}"
+
+
+@pytest.mark.parametrize("lengths", [[9, 9, 9, 9], [3, 12, 30], [7]])
+def test_each_learns_from_its_share_and_counts_as_much_as_it_has_tokens(
+    lengths: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    posts = [Example("", 0, tuple(range(length + 1))) for length in lengths]
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    learned = 0.0
+    for number in "01":
+        monkeypatch.setenv("RANK", number)
+        share = _share_of(posts)
+        own = (share["labels"] >= 0).sum().item()
+        assert share["tokens"] == sum(lengths)
+        assert share["weight"] in (0, pytest.approx(2 * own / sum(lengths)))
+        learned += own * (share["weight"] > 0)
+    assert learned == sum(lengths), "every post once, also where there are fewer posts than processes"
 
 
 def test_a_mistake_ends_all_with_one_sentence(tmp_path: Path) -> None:
