@@ -72,8 +72,8 @@ def test_each_learns_from_its_share_and_counts_as_much_as_it_has_tokens(
         share = _share_of(posts)
         own = (share["labels"] >= 0).sum().item()
         assert share["tokens"] == sum(lengths)
-        assert share["weight"] in (0, pytest.approx(2 * own / sum(lengths)))
-        learned += own * (share["weight"] > 0)
+        assert share["share"] in (0, pytest.approx(2 * own / sum(lengths)))
+        learned += own * (share["share"] > 0)
     assert learned == sum(lengths), "every post once, also where there are fewer posts than processes"
 
 

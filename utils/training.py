@@ -145,15 +145,15 @@ class _EndTogether(TrainerCallback):
 class _Loss(torch.nn.Module):
     """The network with its loss, in the form that the Trainer calls: the mean over the batch's real tokens.
 
-    weight: what turns this process's mean into its part of the mean over all; see `_share_of`.
+    share: what turns this process's mean into its part of the mean of all; see `_share_of`.
     """
 
     def __init__(self, network: torch.nn.Module) -> None:
         super().__init__()
         self.network = network
 
-    def forward(self, input_ids: torch.Tensor, labels: torch.Tensor, weight: float) -> dict[str, torch.Tensor]:
-        return {"loss": cross_entropy(self.network, input_ids, labels) * weight}
+    def forward(self, input_ids: torch.Tensor, labels: torch.Tensor, share: float) -> dict[str, torch.Tensor]:
+        return {"loss": cross_entropy(self.network, input_ids, labels) * share}
 
 
 def _tokens_per_batch(dataset: PostDataset, settings: TrainingSettings, seconds: float, scoring_speed: float) -> int:
@@ -200,13 +200,14 @@ class _PostTrainer(Trainer):
 def _share_of(examples: Sequence[Example]) -> dict[str, Any]:
     """What this process learns of a batch: every other post, if there are two.
 
-    tokens: to predict in the whole batch. weight: gradients are averaged over processes; each one's counts as much as
-    it has tokens to predict. One without a post learns from all of them, and that counts for nothing.
+    tokens: to predict in the whole batch. share: how many of them are this process's, times the number of processes,
+    over which gradients are averaged; 1 for one that is alone. A process for which there is no post learns from all of
+    them, and that counts for nothing.
     """
     mine = examples[processes.number() :: processes.count()]
     tokens, own = (sum(len(example.tokens) - 1 for example in some) for some in (examples, mine))
     batch = collate([example.tokens for example in mine or examples])
-    return {**batch, "tokens": tokens, "weight": processes.count() * own / tokens}
+    return {**batch, "tokens": tokens, "share": processes.count() * own / tokens}
 
 
 class _Schedule(LRScheduler):
