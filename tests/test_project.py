@@ -11,11 +11,11 @@ import pytest
 import yaml
 from clean_notebooks import KEEPS_OUTPUTS, cleaned
 
+from utils.colab import FOR_TESTS
 from utils.dashboard import Dashboard
 from utils.settings import BINDER_MINUTES, BINDER_URL, COLAB_URL, NOTEBOOK, PROJECT_URL, TrainingSettings
 
 ROOT = Path(__file__).parent.parent
-FOR_TESTS = "# To run the tests"
 
 USED = {
     "cells": [

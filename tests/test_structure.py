@@ -14,10 +14,10 @@ MODULES = {
 }  # fmt: skip
 
 LAYERS = [
-    {"utils.errors", "utils.events", "utils.settings"},
+    {"utils.errors", "utils.events", "utils.settings", "utils.colab"},
     {"utils.locks", "utils.processes", "utils.environment", "utils.atomic", "utils.copies", "utils.post_length",
      "utils.terminal", "utils.report", "utils.pace", "utils.figures"},
-    {"utils.colab", "utils.language_model", "utils.story"},
+    {"utils.language_model", "utils.story"},
     {"utils.scoring", "utils.sampling", "utils.bot"},
     {"utils.timelines.dates", "utils.timelines.encodings", "utils.timelines.markup", "utils.timelines.tables",
      "utils.timelines.containers", "utils.timelines.json_values", "utils.timelines.handles"},

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 from utils import processes
+from utils.colab import in_colab
 from utils.errors import BadSetting, OutOfMemory
 
 if TYPE_CHECKING:
@@ -109,13 +110,18 @@ def _bfloat16_pays() -> bool:
 
 
 def device_name(device: "torch.device") -> str:
-    """The device in words, like "cpu (2 cores)" or "cuda (NVIDIA T4)"."""
+    """The device in words, like "cpu (2 cores)", "cuda (NVIDIA T4)" or "mps (Apple's GPU)"."""
     import torch
 
     together = f", {processes.count()} processes" if processes.count() > 1 else ""
     if device.type == "cuda":
         return f"cuda ({torch.cuda.get_device_name(device)}){together}"
-    return f"{device.type} ({os.cpu_count()} cores){together}"
+    return "mps (Apple's GPU)" if device.type == "mps" else f"{device.type} ({os.cpu_count()} cores){together}"
+
+
+def has_idle_gpu(device: "torch.device") -> bool:
+    """Whether the work goes to the CPU while there is an NVIDIA GPU: what pip installs on Windows cannot use it."""
+    return device.type == "cpu" and "CUDA_VISIBLE_DEVICES" not in os.environ and bool(shutil.which("nvidia-smi"))
 
 
 def available_memory() -> int:
@@ -126,7 +132,7 @@ def available_memory() -> int:
         ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
     ):
         try:
-            limit, usage = Path(limit_file).read_text().strip(), Path(usage_file).read_text().strip()
+            limit, usage = (Path(file).read_text("utf-8").strip() for file in (limit_file, usage_file))
         except OSError:
             continue
         if limit.isdigit():
@@ -137,7 +143,7 @@ def available_memory() -> int:
 def _reclaimable(group: Path) -> int:
     """Bytes of files that a container's memory holds and would give up for something else."""
     try:
-        lines = (group / "memory.stat").read_text().splitlines()
+        lines = (group / "memory.stat").read_text("utf-8").splitlines()
     except OSError:
         return 0
     return next((int(line.split()[1]) for line in lines if line.startswith("inactive_file ")), 0)
@@ -263,15 +269,11 @@ def secret(*names: str) -> str | None:
     if in_colab():
         from google.colab import userdata
 
-        for name in names:
-            with suppress(userdata.SecretNotFoundError, userdata.NotebookAccessError):
-                return userdata.get(name).strip()
+        with suppress(userdata.TimeoutException):  # nobody looks at the notebook, so no secret can be asked for
+            for name in names:
+                with suppress(userdata.SecretNotFoundError, userdata.NotebookAccessError):
+                    return userdata.get(name).strip()
     return None
-
-
-def in_colab() -> bool:
-    """Whether this is a notebook on Google Colab."""
-    return "google.colab" in sys.modules
 
 
 def in_binder() -> bool:
