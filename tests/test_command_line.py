@@ -172,6 +172,27 @@ def test_problems_that_can_be_mended_end_with_status_1_and_one_sentence(tmp_path
     assert (tmp_path / "full" / "thing").read_text() == "something else"
 
 
+def test_a_file_that_appears_stops_the_training_where_no_signal_can(taught_model: Path, tmp_path: Path) -> None:
+    (tmp_path / "stop").touch()
+    options = ["--steps", 500, "--model", taught_model, "--out", tmp_path / "bot", "--stop-file", tmp_path / "stop"]
+    done = run("train", "sample:unit7bakes", *options, "--json")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["stopped"] and report["steps"] == 1
+    assert (tmp_path / "bot" / "bot.json").is_file()
+
+
+def test_training_says_on_what_it_computes_and_when_a_gpu_lies_idle(taught_model: Path, tmp_path: Path) -> None:
+    (tmp_path / "nvidia-smi").write_text("#!/bin/sh\n", "utf-8")
+    (tmp_path / "nvidia-smi").chmod(0o755)
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    options = ["--steps", 1, "--model", taught_model, "--out", tmp_path / "bot", "--json", "--events"]
+    done = run("train", "sample:unit7bakes", *options, env={**os.environ, "PATH": path})
+    report = json.loads(done.stdout)
+    assert any(event["sentence"].endswith(f", on {report['device']}") for event in events(done))
+    assert report["device"].startswith("cuda") or any("NVIDIA GPU" in sentence for sentence in report["warnings"])
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no such signals to a child")
 class TestInterrupt:
     def start(self, model: Path, out: Path) -> subprocess.Popen:

@@ -118,6 +118,7 @@ class Course(TrainerCallback):
     ) -> None:
         self.dataset, self.settings = dataset, settings
         self._language_model, self._conditions = language_model, conditions
+        self._device = environment.device_name(language_model.device)
         self._pace = Pace()
         self._enough_tokens = _enough_tokens(dataset)
         self._validation_texts = [example.text for example in dataset.validation]
@@ -254,8 +255,8 @@ class Course(TrainerCallback):
         if progress := self.progress():  # the posts may be learned before the time is up
             left = min(left, elapsed * (1 - progress) / progress)
         after = f"{training.steps} of {self.settings.steps} steps" if self.settings.steps else _time_left(left)
-        self._say("loss", f"Learning: {after}", step=training.steps, loss=loss, tokens=training.tokens,
-                  tokens_per_second=training.tokens / elapsed, seconds_left=round(left),
+        self._say("loss", f"Learning: {after}, on {self._device}", step=training.steps, loss=loss,
+                  tokens=training.tokens, tokens_per_second=training.tokens / elapsed, seconds_left=round(left),
                   learning_rate=learning_rate,
                   peak_memory_bytes=environment.peak_memory(self._language_model.device))  # fmt: skip
 

@@ -229,8 +229,9 @@ def _download(name: str, wheel: Wheel, folder: Path, on_event: OnEvent) -> Path:
     if _pip_version() >= (24, 1):
         command += ["--progress-bar", "raw"]
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, "TMPDIR": str(folder)}
-    )
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8", errors="replace",
+        env={**os.environ, "TMPDIR": str(folder)},
+    )  # fmt: skip
     said = []
     try:
         for line in process.stdout:

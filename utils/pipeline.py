@@ -34,6 +34,11 @@ HURRIED = (
     "suffice for all."
 )
 
+IDLE_GPU = (
+    "There is an NVIDIA GPU, but the PyTorch that is installed cannot use it, so the CPU does the work. One that can: "
+    "https://pytorch.org/get-started/locally"
+)
+
 DRAFTS_TO_JUDGE = 50
 """Drafts among which copies are counted: one more or less is two points of a hundred."""
 
@@ -134,6 +139,8 @@ def make_bot(
 
     device = environment.device()
     precision = environment.precision(device)
+    if environment.has_idle_gpu(device):
+        warn(IDLE_GPU)
     with environment.memory_errors_in_words("loading the model"):
         language_model = models.load(settings.model, device)
     training.check_memory(language_model, settings)

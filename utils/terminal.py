@@ -163,17 +163,18 @@ def prepare_process() -> None:
 class Interrupt:
     """The first Ctrl-C (or SIGTERM) asks to stop and keep what there is, the second leaves at once.
 
-    Until `something_to_keep` is set, the first one leaves at once too.
+    Until `something_to_keep` is set, the first one leaves at once too. A file asks as well, once it is there:
+    Windows sends no signal to another process but one that kills it.
     """
 
-    def __init__(self, screen: Screen) -> None:
+    def __init__(self, screen: Screen, file: Path | None = None) -> None:
         self.something_to_keep = False
-        self._screen = screen
+        self._screen, self._file = screen, file
         self._asked = False
 
     def is_set(self) -> bool:
         """Whether to stop."""
-        return self._asked
+        return self._asked or bool(self._file and self._file.exists())
 
     def __enter__(self) -> "Interrupt":
         self._before = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}

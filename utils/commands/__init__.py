@@ -5,6 +5,7 @@ posts or models.
 """
 
 import json
+from pathlib import Path
 from typing import Any
 
 import click
@@ -43,6 +44,9 @@ x_terms_option = click.option(
     is_flag=True,
     help="You know that X takes money for each post, and that its terms restrict training on them.",
 )
+_path = click.Path(path_type=Path)
+queue_option = click.option("--queue", type=_path, hidden=True, help="A lock file: one training at a time.")
+stop_file_option = click.option("--stop-file", type=_path, hidden=True, help="Stop as on Ctrl-C once this file exists.")
 SEED_RANGE = click.IntRange(0, 2**32 - 1)
 
 

@@ -16,7 +16,9 @@ from utils.commands import (
     events_option,
     json_option,
     print_json,
+    queue_option,
     references_argument,
+    stop_file_option,
 )
 from utils.events import Event
 from utils.settings import ENDS, MAXIMUM_AUTHORS, SCHEDULES, TrainingSettings
@@ -67,14 +69,16 @@ def knobs(command: Callable) -> Callable:
 )
 @click.option("--track-posts", is_flag=True, help="The posts may be part of that record, not only their number.")
 @apart_option
-@click.option("--queue", type=click.Path(path_type=Path), hidden=True, help="A lock file: one training at a time.")
+@queue_option
+@stop_file_option
 @click.option("--watch", is_flag=True, help="Write a draft before training and after each fifth of it.")
 @knobs
 @json_option
 @events_option
 def train(
-    references, minutes, steps, model, out, seed, track, track_posts, apart, queue, watch, as_json, events, **knobs
-) -> None:  # noqa: ANN001, ANN003
+    references, minutes, steps, model, out, seed, track, track_posts, apart, queue, stop_file, watch, as_json, events,
+    **knobs
+) -> None:  # noqa: ANN001, ANN003  # fmt: skip
     """Train a bot on one to three authors.
 
     Ctrl-C ends the training early and keeps the best bot so far; a second Ctrl-C leaves at once. On several
@@ -89,7 +93,7 @@ def train(
         raise click.UsageError(f"At most {MAXIMUM_AUTHORS} authors can be mixed; {given} were given.")
     with (
         Screen(events) as screen,
-        Interrupt(screen) as interrupt,
+        Interrupt(screen, stop_file) as interrupt,
         in_turn(queue, screen) as turn,
         tracking.start(track, track_posts, minutes) as tracker,
     ):

@@ -16,6 +16,8 @@ from utils.commands import (
     events_option,
     json_option,
     print_json,
+    queue_option,
+    stop_file_option,
     x_terms_option,
 )
 from utils.events import Event
@@ -39,10 +41,13 @@ from utils.terminal import Interrupt, Screen, in_turn
 @click.option("--undo", is_flag=True, help="Bring the version before back; once more undoes that.")
 @x_terms_option
 @apart_option
-@click.option("--queue", type=click.Path(path_type=Path), hidden=True, help="A lock file: one training at a time.")
+@queue_option
+@stop_file_option
 @json_option
 @events_option
-def update(bot, references, minutes, steps, seed, force, undo, accept_x_terms, apart, queue, as_json, events) -> None:  # noqa: ANN001
+def update(
+    bot, references, minutes, steps, seed, force, undo, accept_x_terms, apart, queue, stop_file, as_json, events
+) -> None:  # noqa: ANN001
     """Train BOT on what its authors have posted since.
 
     It looks where BOT's posts came from, or in the REFERENCEs, and remembers those. The new version is kept
@@ -64,7 +69,7 @@ def update(bot, references, minutes, steps, seed, force, undo, accept_x_terms, a
     os.environ.pop("WANDB_MODE", None)  # no update is tracked, and transformers would print a line about it
     rate = UPDATE_SETTINGS.learning_rate
     settings = checked(TrainingSettings, minutes=minutes, steps=steps, seed=seed, learning_rate=rate)
-    with Screen(events) as screen, Interrupt(screen) as interrupt, in_turn(queue, screen) as turn:
+    with Screen(events) as screen, Interrupt(screen, stop_file) as interrupt, in_turn(queue, screen) as turn:
         from utils.update import update_bot
 
         def on_event(event: Event) -> None:

@@ -22,8 +22,14 @@ from utils import environment
 from utils.errors import UserError
 
 PROJECT = Path(__file__).parents[2]
+APART = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP} if os.name == "nt" else {"start_new_session": True}
+"""How a process is started that a Ctrl-C to the page's server does not reach."""
+
 POLL = 0.15
 """Seconds between two looks at what a training has said."""
+
+STOP = "asked-to-stop"
+"""The file in a run's folder that ends it."""
 
 SECONDS_TO_LEAVE = 5.0
 
@@ -112,11 +118,12 @@ class Run:
         cls, folder: Path, arguments: Sequence[str], bot: Path, minutes: float, record: Record = Record()
     ) -> "Run":
         folder.mkdir(mode=0o700, parents=True)
-        command = [sys.executable, "-m", "utils", *arguments, "--queue", str(_queue()), "--events", "--json"]
+        command = [sys.executable, "-m", "utils", *arguments, "--queue", str(_queue())]
+        command += ["--stop-file", str(folder / STOP), "--events", "--json"]
         with open(folder / "events.jsonl", "wb") as events, open(folder / "report.json", "wb") as report:
             process = subprocess.Popen(
                 command, cwd=folder, env={**_environment(), **record.environment()}, stdin=subprocess.DEVNULL,
-                stdout=report, stderr=events, start_new_session=True,
+                stdout=report, stderr=events, **APART,
             )  # fmt: skip
         threading.Thread(target=process.wait, daemon=True).start()  # so that it does not stay behind as a zombie
         began = environment.process_began(process.pid)
@@ -152,11 +159,15 @@ class Run:
             (self.folder / "seen").touch()
 
     def stop(self) -> None:
-        """Ask it to end and keep what it has learned. Asking twice is asking once: a second signal would kill it."""
-        asked = self.folder / "asked-to-stop"
+        """Ask it to end and keep what it has learned. Asking twice is asking once: a second signal would kill it.
+
+        The file is looked at between steps; the signal is heard at once, and on Windows it would kill.
+        """
+        asked = self.folder / STOP
         if self.is_going() and not asked.exists():
             asked.touch()
-            os.kill(self.about["pid"], signal.SIGINT)
+            if os.name != "nt":
+                os.kill(self.about["pid"], signal.SIGINT)
 
     def events(self) -> Iterator[dict[str, Any]]:
         """What it says, from the beginning, until it has ended. Raises `Problem` or `ChildFailed` if it failed."""
@@ -212,7 +223,7 @@ class Writer:
         self._one_at_a_time = threading.Lock()
         self._last_words: list[str] = []
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "utils", "listen", str(bot)], cwd=bot, env=_environment(), text=True,
+            [sys.executable, "-m", "utils", "listen", str(bot)], cwd=PROJECT, env=_environment(), text=True,
             encoding="utf-8", stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
         threading.Thread(target=self._listen, daemon=True).start()
