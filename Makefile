@@ -6,7 +6,7 @@ VOILA ?=
 BENCHMARK ?=
 RUN := .venv/bin/python
 
-.PHONY: demo test benchmark
+.PHONY: demo test test-lowest test-newest benchmark
 
 demo: .venv/installed
 	JUPYTER_PATH=$(CURDIR)/utils/dashboard/share/jupyter $(RUN) -m voila huggingtweets-demo.ipynb $(VOILA)
@@ -14,12 +14,25 @@ demo: .venv/installed
 test: .venv/installed .venv/browser
 	$(RUN) -m pytest tests --nbval-lax huggingtweets-demo.ipynb
 
+# The fast tests with the lowest versions that requirements.txt admits, and with the newest. What the project's own
+# files say of versions and style holds for the tested ones alone.
+test-lowest test-newest: test-%: .venv-%/installed
+	$(<D)/bin/python -m pytest tests -m "not slow" --ignore tests/test_project.py
+
 benchmark: .venv/benchmark
 	PYTHONPATH=tests $(RUN) -m benchmarks $(BENCHMARK)
 
 .venv/installed: requirements.txt constraints.txt
 	test -x $(RUN) || $(PYTHON) -m venv .venv
 	$(RUN) -m pip install --disable-pip-version-check -q -r requirements.txt -c constraints.txt
+	touch $@
+
+.venv-lowest/installed: RESOLUTION := lowest-direct
+.venv-newest/installed: RESOLUTION := highest
+.venv-lowest/installed .venv-newest/installed: requirements.txt
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install --disable-pip-version-check -q uv $$(grep '^torch==' constraints.txt)
+	$(@D)/bin/uv pip install -q --python $(@D)/bin/python --resolution $(RESOLUTION) -r requirements.txt
 	touch $@
 
 # What only the benchmark needs; no version changes that was tested.

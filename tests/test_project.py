@@ -5,15 +5,26 @@ import os
 import re
 import subprocess
 import sys
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import pytest
 import yaml
 from clean_notebooks import KEEPS_OUTPUTS, cleaned
+from packaging.requirements import Requirement
 
 from utils.colab import FOR_TESTS
 from utils.dashboard import Dashboard
-from utils.settings import BINDER_MINUTES, BINDER_URL, COLAB_URL, NOTEBOOK, PROJECT_URL, TrainingSettings
+from utils.settings import (
+    BINDER_MINUTES,
+    BINDER_URL,
+    COLAB_URL,
+    DEV_COLAB_URL,
+    DEV_NOTEBOOK,
+    NOTEBOOK,
+    PROJECT_URL,
+    TrainingSettings,
+)
 
 ROOT = Path(__file__).parent.parent
 
@@ -67,7 +78,34 @@ def pinned(package: str) -> str:
 
 
 def test_all_that_is_required_has_a_version_that_was_tested() -> None:
-    assert set(requirements(read("requirements.txt"))) <= set(requirements(read("constraints.txt")))
+    tested = requirements(read("constraints.txt"))
+    for name, line in requirements(read("requirements.txt")).items():
+        assert Requirement(line).specifier.contains(tested[name].partition("==")[2]), line
+
+
+def test_the_versions_that_were_tested_are_those_that_are_installed() -> None:
+    differing = {}
+    for name, line in requirements(read("constraints.txt")).items():
+        try:
+            found = version(name).partition("+")[0]
+        except PackageNotFoundError:  # what only the benchmark needs, or another system
+            continue
+        if found != line.partition("==")[2]:
+            differing[name] = found
+    assert not differing, "pip install -r requirements.txt -c constraints.txt"
+
+
+def test_both_ends_of_the_ranges_can_be_tried_by_a_version_that_exists() -> None:
+    """A bound is tried as it is written, so it names a release; PyTorch is the one that was tested."""
+    jobs = yaml.safe_load(read(".github/workflows/test.yml"))["jobs"]
+    ends = jobs["ranges"]["strategy"]["matrix"]["end"]
+    assert jobs["ranges"]["steps"][-1]["run"] == "make test-${{ matrix.end }}"
+    for end in ends:
+        command = ["make", "--dry-run", "--always-make", f"test-{end}"]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+        assert f"--resolution {'lowest-direct' if end == 'lowest' else 'highest'}" in done.stdout
+        assert f".venv-{end}/bin/python -m pytest tests" in done.stdout
+    assert all(">=" in line or "==" in line for line in requirements(read("requirements.txt")).values())
 
 
 def test_the_code_is_in_the_style_that_the_hooks_ask_for() -> None:
@@ -179,6 +217,17 @@ def test_badges_lead_to_this_projects_page() -> None:
     assert f"]({COLAB_URL})" in readme and f"]({BINDER_URL})" in readme
     fetched = "".join(json.loads(read(NOTEBOOK))["cells"][0]["source"])
     assert f'"{PROJECT_URL}"' in fetched, "the notebook by itself fetches the same project"
+    assert COLAB_URL.replace(NOTEBOOK, DEV_NOTEBOOK) == DEV_COLAB_URL
+
+
+def test_every_notebook_has_its_badge_for_colab_and_begins_there_in_the_same_way() -> None:
+    badges = {NOTEBOOK: COLAB_URL, DEV_NOTEBOOK: DEV_COLAB_URL}
+    first = None
+    for notebook in sorted(ROOT.glob("*.ipynb")):
+        assert f"]({badges[notebook.name]})" in read("README.md")
+        code = next(cell for cell in json.loads(read(notebook.name))["cells"] if cell["cell_type"] == "code")
+        first = first or code["source"]
+        assert code["source"] == first
 
 
 @pytest.mark.parametrize("keep_outputs", [False, True])

@@ -172,6 +172,24 @@ def test_a_module_says_what_it_is_and_stays_readable(module: str) -> None:
     assert len(source.splitlines()) <= 330, f"{module} is long; is it two things?"
 
 
+@pytest.mark.parametrize("module", MODULES)
+def test_text_is_read_and_written_in_a_named_encoding(module: str) -> None:
+    """Else it is Windows' own there, in which most languages and all emoji are errors."""
+    for call in ast.walk(ast.parse(MODULES[module].read_text("utf-8"))):
+        if not isinstance(call, ast.Call):
+            continue
+        given = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords}
+        texts = [node.value for node in call.args if isinstance(node, ast.Constant)]
+        match call.func:
+            case ast.Name(id="open"):
+                text = not any("b" in ast.unparse(mode) for mode in (*call.args[1:], *(k.value for k in call.keywords)))
+            case ast.Attribute(attr="read_text" | "write_text"):
+                text = "utf-8" not in texts
+            case _:
+                text = given.get("text") == "True"
+        assert not text or "encoding" in given, f"{module}, line {call.lineno}"
+
+
 def test_public_functions_and_classes_say_what_they_do() -> None:
     for module, path in MODULES.items():
         tree = ast.parse(path.read_text("utf-8"))

@@ -15,8 +15,13 @@ project has no public address of its own yet; when it gets one, it belongs here.
 NOTEBOOK = "huggingtweets-demo.ipynb"
 """The page."""
 
-COLAB_URL = f"{PROJECT_URL.replace('github.com', 'colab.research.google.com/github')}/blob/main/{NOTEBOOK}"
-"""The page as a notebook on Google Colab, which lends a GPU."""
+DEV_NOTEBOOK = "huggingtweets-dev.ipynb"
+"""How it works, section by section."""
+
+_ON_COLAB = f"{PROJECT_URL.replace('github.com', 'colab.research.google.com/github')}/blob/main"
+
+COLAB_URL, DEV_COLAB_URL = f"{_ON_COLAB}/{NOTEBOOK}", f"{_ON_COLAB}/{DEV_NOTEBOOK}"
+"""The page, and how it works, as notebooks on Google Colab, which lends a GPU."""
 
 BINDER_URL = f"{PROJECT_URL.replace('github.com', 'mybinder.org/v2/gh')}/main?urlpath=voila/render/{NOTEBOOK}"
 """The page itself on Binder, where Jupyter's server shows it with Voilà."""
