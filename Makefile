@@ -1,12 +1,14 @@
 # Three commands do everything on a fresh machine: `make demo` opens the page, `make test` runs all tests,
 # `make benchmark` measures (BENCHMARK=--quick in ten minutes). All set up what they need, and start at once the second time.
+# `make pictures` takes the README's screenshots anew, from a test that trains for five minutes (MINUTES=10 for ten).
 
 PYTHON ?= python3
 VOILA ?=
 BENCHMARK ?=
+MINUTES ?= 5
 RUN := .venv/bin/python
 
-.PHONY: demo test test-lowest test-newest benchmark
+.PHONY: demo test test-lowest test-newest benchmark pictures
 
 demo: .venv/installed
 	JUPYTER_PATH=$(CURDIR)/utils/dashboard/share/jupyter $(RUN) -m voila huggingtweets-demo.ipynb $(VOILA)
@@ -21,6 +23,9 @@ test-lowest test-newest: test-%: .venv-%/installed
 
 benchmark: .venv/benchmark
 	PYTHONPATH=tests $(RUN) -m benchmarks $(BENCHMARK)
+
+pictures: .venv/installed .venv/browser
+	PICTURES=$(CURDIR)/tests/browser/pictures MINUTES=$(MINUTES) $(RUN) -m pytest tests/browser/test_page.py -k whole_way
 
 .venv/installed: requirements.txt constraints.txt
 	test -x $(RUN) || $(PYTHON) -m venv .venv

@@ -112,10 +112,33 @@ def picture(tmp_path: Path) -> Callable[[Page, str], None]:
     folder = Path(os.environ.get("SCREENSHOTS") or tmp_path)
 
     def take(page: Page, name: str, part: str = "body") -> None:
-        height = page.evaluate("document.querySelector('.ht-page').getBoundingClientRect().height + 40")
-        before = page.viewport_size
-        page.set_viewport_size({"width": before["width"], "height": int(height)})
-        page.locator(part).screenshot(path=folder / f"{name}.png")
-        page.set_viewport_size(before)
+        with _at_full_height(page):
+            page.locator(part).screenshot(path=folder / f"{name}.png")
 
     return take
+
+
+@pytest.fixture
+def picture_for_readme(tmp_path: Path) -> Callable[[Page, str, str], None]:
+    """A function that keeps a part of the page as the README shows it, for light pages and for dark ones, in
+    `$PICTURES` where that is set (`make pictures`)."""
+    folder = Path(os.environ.get("PICTURES") or tmp_path)
+
+    def take(page: Page, name: str, part: str) -> None:
+        with _at_full_height(page):
+            for scheme, ending in (("light", ""), ("dark", "-dark")):
+                page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+                page.locator(part).screenshot(path=folder / f"{name}{ending}.png", animations="disabled")
+            page.emulate_media(color_scheme="light", reduced_motion="no-preference")
+
+    return take
+
+
+@contextmanager
+def _at_full_height(page: Page) -> Iterator[None]:
+    """A window in which the whole page shows, for the time of the block."""
+    height = page.evaluate("document.querySelector('.ht-page').getBoundingClientRect().height + 40")
+    before = page.viewport_size
+    page.set_viewport_size({"width": before["width"], "height": int(height)})
+    yield
+    page.set_viewport_size(before)
