@@ -14,7 +14,7 @@ import pytest
 import torch
 from tiny import save_tiny_model
 
-from utils import environment, models
+from utils import environment, memory, models
 from utils.errors import ModelUnavailable, OutOfMemory
 from utils.language_model import load_folder, start_and_end
 
@@ -203,7 +203,7 @@ def test_too_little_memory_is_a_sentence_before_anything_is_loaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = save_tiny_model(tmp_path / "model")
-    monkeypatch.setattr(environment, "available_memory", lambda: 10_000)
+    monkeypatch.setattr(memory, "available", lambda: 10_000)
     with pytest.raises(OutOfMemory, match="needs about .* GB of memory and 0.0 GB is free"):
         load_folder(folder, torch.device("cpu"))
 

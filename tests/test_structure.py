@@ -16,7 +16,7 @@ MODULES = {
 LAYERS = [
     {"utils.errors", "utils.events", "utils.settings", "utils.colab"},
     {"utils.locks", "utils.processes", "utils.environment", "utils.atomic", "utils.copies", "utils.post_length",
-     "utils.terminal", "utils.report", "utils.pace", "utils.figures"},
+     "utils.terminal", "utils.report", "utils.pace", "utils.figures", "utils.memory"},
     {"utils.language_model", "utils.story"},
     {"utils.scoring", "utils.sampling", "utils.bot"},
     {"utils.timelines.dates", "utils.timelines.encodings", "utils.timelines.markup", "utils.timelines.tables",
@@ -27,7 +27,7 @@ LAYERS = [
      "utils.timelines.network", "utils.timelines.shelf", "utils.timelines.fetching", "utils.timelines.x_api",
      "utils.timelines.bluesky", "utils.timelines.mastodon",
      "utils.cleaning", "utils.dataset", "utils.models",
-     "utils.adapters", "utils.course", "utils.training", "utils.new_posts", "utils.comparison",
+     "utils.adapters", "utils.footprint", "utils.course", "utils.training", "utils.new_posts", "utils.comparison",
      "utils.generation", "utils.evaluation"},
     {"utils.tracking_runs"},
     {"utils.tracking"},
@@ -56,6 +56,7 @@ STAGES_MAY_USE = {
     ("utils.training", "utils.dataset"),
     ("utils.training", "utils.course"),
     ("utils.training", "utils.adapters"),
+    ("utils.footprint", "utils.adapters"),
     ("utils.course", "utils.dataset"),
     ("utils.evaluation", "utils.cleaning"),
     ("utils.evaluation", "utils.generation"),
@@ -110,7 +111,7 @@ ONE_HOME = {
     "anywidget": {"utils.dashboard"},
     "filelock": {"utils.locks"},
     "matplotlib": {"utils.figures"},
-    "psutil": {"utils.environment"},
+    "psutil": {"utils.environment", "utils.memory"},
     "sklearn": {"utils.evaluation"},
 }
 

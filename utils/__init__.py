@@ -9,6 +9,7 @@ The package in reading order, the order in which the data moves:
     models.py       the pre-trained models               a name             -> weights and tokenizer
     training.py     learning within a budget of minutes  model, PostDataset -> a better model
     adapters.py     which weights learn
+    footprint.py    how much memory that takes, and how to take less
     course.py       when to validate, what to keep, when training is over
     pace.py         has the machine slowed down?
     bot.py          what is kept                         model and story    -> a folder
@@ -40,7 +41,8 @@ The package in reading order, the order in which the data moves:
     locks.py        one process at a time
     processes.py    several processes that make one bot
     colab.py        what a notebook on Google Colab needs first
-    environment.py  this machine: device, precision, memory, folders
+    environment.py  this machine: device, precision, folders
+    memory.py       what memory is left, here and in this container
     figures.py      charts for a notebook
     terminal.py     the progress bar, and Ctrl-C
     settings.py     the few knobs, each default beside its reason

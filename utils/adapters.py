@@ -4,7 +4,7 @@ In: a pre-trained network and the settings. Out: the parameters that learn, ever
 they have learned, a network without anything added to it. Knows nothing about posts or time.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -84,6 +84,14 @@ def count_learned(network: nn.Module, settings: TrainingSettings) -> int:
     if not settings.rank:
         return sum(parameter.numel() for parameter in _parameters(layers))
     return sum(settings.rank * sum(linear.weight.shape) for linear in _linear_maps(network, layers).values())
+
+
+def backward_width(network: nn.Module, settings: TrainingSettings) -> int:
+    """How many numbers go into linear maps and come out of them, for each token, on the way of the gradients: in the
+    layers that learn and in all above them."""
+    passed = settings if settings.learned_end == "upper" else replace(settings, learned_share=1.0)
+    layers = learning_layers(network, passed)
+    return sum(sum(linear.weight.shape) for linear in _linear_maps(network, layers).values())
 
 
 def _parameters(layers: list[nn.Module]) -> list[nn.Parameter]:

@@ -64,6 +64,7 @@ class Conditions:
     should_stop: asked after every step; once it says True, training ends and the best weights are kept.
     scoring_speed: characters of posts that this machine scores in a second; where that is not known, so many
         that it does not matter.
+    tokens_at_once: where memory is tight, the tokens of a step that are computed together; None: all.
     interlude: called between steps, before training and after each fifth of it, with the share that is
         over; its time is part of the training's.
     """
@@ -74,6 +75,7 @@ class Conditions:
     on_event: OnEvent = ignore
     should_stop: Callable[[], bool] = lambda: False
     scoring_speed: float = 1e9
+    tokens_at_once: int | None = None
     interlude: Callable[[float], None] | None = None
 
 

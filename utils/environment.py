@@ -1,7 +1,7 @@
-"""What this machine is: device, precision, memory, folders, time.
+"""What this machine is: device, precision, folders, time.
 
 In: nothing but the machine and its environment variables. Out: plain answers. Knows nothing about
-posts or models; nothing else in the package asks the machine for itself.
+posts or models. What memory is left, `memory.py` knows; nothing else in the package asks the machine for itself.
 """
 
 import os
@@ -122,41 +122,6 @@ def device_name(device: "torch.device") -> str:
 def has_idle_gpu(device: "torch.device") -> bool:
     """Whether the work goes to the CPU while there is an NVIDIA GPU: what pip installs on Windows cannot use it."""
     return device.type == "cpu" and "CUDA_VISIBLE_DEVICES" not in os.environ and bool(shutil.which("nvidia-smi"))
-
-
-def available_memory() -> int:
-    """Bytes that this process may still take: free memory, or what its container leaves if that is less."""
-    available = psutil.virtual_memory().available
-    for limit_file, usage_file in (
-        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-        ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
-    ):
-        try:
-            limit, usage = (Path(file).read_text("utf-8").strip() for file in (limit_file, usage_file))
-        except OSError:
-            continue
-        if limit.isdigit():
-            available = min(available, max(int(limit) - int(usage) + _reclaimable(Path(usage_file).parent), 0))
-    return available
-
-
-def _reclaimable(group: Path) -> int:
-    """Bytes of files that a container's memory holds and would give up for something else."""
-    try:
-        lines = (group / "memory.stat").read_text("utf-8").splitlines()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) for line in lines if line.startswith("inactive_file ")), 0)
-
-
-def check_memory(needed: int, purpose: str) -> None:
-    """Raise `OutOfMemory` unless `needed` bytes are free for `purpose`, a phrase like "training gpt2"."""
-    available = available_memory()
-    if needed > available:
-        raise OutOfMemory(
-            f"{purpose[0].upper()}{purpose[1:]} needs about {needed / 1e9:.1f} GB of memory and "
-            f"{available / 1e9:.1f} GB is free. Close other programs, or choose a smaller model."
-        )
 
 
 def is_memory_error(error: BaseException) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from utils import environment
+from utils import environment, memory
 from utils.errors import ModelUnavailable
 
 if TYPE_CHECKING:
@@ -76,16 +76,19 @@ def start_and_end(tokenizer: "PreTrainedTokenizerBase") -> tuple[int, int]:
     return (end if start is None else start), end
 
 
+def bytes_in_memory(folder: Path) -> int:
+    """What the weights of a folder take once they are loaded: half precision on the disk becomes float32."""
+    return 2 * sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+
+
 def load_folder(folder: Path, device: "torch.device") -> LanguageModel:
     """Load weights (safetensors only: nothing is ever unpickled) and tokenizer from a local folder."""
     environment.quiet_libraries()
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    # Half precision on the disk becomes float32 in memory.
-    weights = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
     if device.type == "cpu":
-        environment.check_memory(2 * weights, f"loading {folder.name}")
+        memory.check(bytes_in_memory(folder), f"loading {folder.name}")
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         network, loading = AutoModelForCausalLM.from_pretrained(

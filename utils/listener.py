@@ -13,22 +13,36 @@ import threading
 from pathlib import Path
 from typing import Any, TextIO
 
+from utils import memory
 from utils.errors import UserError
 from utils.events import Event
+from utils.language_model import bytes_in_memory
 from utils.settings import WritingSettings
+
+WAKING_BYTES = 500_000_000
+"""What a bot takes beside its weights: PyTorch and transformers (0.3 GB, and 0.1 GB of program files), and what the
+drafts of one request look back at."""
+
+PATIENCE = "Wait until no other bot learns or writes here."
 
 ALL = "all"
 """In the place of a request's number: nobody listens any more."""
 
 
 def listen(folder: Path, requests: TextIO, answers: TextIO) -> None:
-    """Serve requests until they end. A problem that a user can mend becomes an `error` event."""
+    """Serve requests until they end. A problem that a user can mend becomes an `error` event.
+
+    A bot can be woken again, and a training would have to begin anew: where both are too much for this machine, the
+    bot is not woken, and if memory runs out later, it ends before the training does.
+    """
 
     def tell(event: Event, **data: Any) -> None:
         answers.write(json.dumps({**event.as_dict(), **data}, ensure_ascii=True) + "\n")
         answers.flush()
 
+    memory.end_first()
     try:
+        memory.check(bytes_in_memory(folder) + WAKING_BYTES, f"waking {folder.name}", mend=PATIENCE)
         from utils.bot import Bot
         from utils.generation import write
 

@@ -133,7 +133,7 @@ def make_bot(
 
         weights = models.prepare(settings.model, on_event)
     on_event(Event("stage", "Loading the model"))
-    from utils import dataset, evaluation, training
+    from utils import dataset, evaluation, footprint, training
     from utils.course import Conditions
     from utils.scoring import total
 
@@ -143,7 +143,9 @@ def make_bot(
         warn(IDLE_GPU)
     with environment.memory_errors_in_words("loading the model"):
         language_model = models.load(settings.model, device)
-    training.check_memory(language_model, settings)
+    frugal = footprint.fitting(language_model, settings)
+    for sentence in frugal.given_up():
+        warn(sentence)
     parts = dataset.build(timelines, language_model.encode, settings.seed)
     chosen = {**asdict(settings), "cleaning": asdict(cleaning)}
     machine = {
@@ -169,6 +171,7 @@ def make_bot(
         on_event=on_event,
         should_stop=should_stop,
         scoring_speed=total(first).characters / evaluation_seconds,
+        tokens_at_once=frugal.tokens_at_once,
         interlude=_show_a_draft(language_model, settings, on_event) if watch else None,
     )
     with environment.memory_errors_in_words("training"):

@@ -12,7 +12,7 @@ process. The leader alone has a Course, and the helpers take from it how far the
 import math
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -28,19 +28,13 @@ from transformers import (
     TrainingArguments,
 )
 
-from utils import environment, processes
-from utils.adapters import Learner, count_learned
+from utils import environment, memory, processes
+from utils.adapters import Learner
 from utils.course import Conditions, Course, Training
 from utils.dataset import Example, PostDataset
 from utils.language_model import LanguageModel
 from utils.scoring import collate, cross_entropy
 from utils.settings import TrainingSettings
-
-BYTES_A_LEARNED_PARAMETER = 16
-"""In float32: its gradient (4), AdamW's two moments (8), and a copy of the best value so far (4)."""
-
-WORKING_BYTES = 700_000_000
-"""Activations and logits of a batch of 512 tokens, and room to breathe; the model itself is loaded by then."""
 
 STEP_TIME = 0.02
 """The share of the training time that one step may take: a step that has begun is finished, however slow the machine
@@ -53,13 +47,6 @@ FEWEST_TOKENS = 128
 """Smaller batches hardly take less time: the optimiser and the reading of the weights are the same for all."""
 
 
-def check_memory(language_model: LanguageModel, settings: TrainingSettings) -> None:
-    """Raise `OutOfMemory` now rather than in the middle of the training."""
-    learned = count_learned(language_model.network, settings)
-    if language_model.device.type == "cpu":
-        environment.check_memory(learned * BYTES_A_LEARNED_PARAMETER + WORKING_BYTES, "training this model")
-
-
 def fine_tune(
     language_model: LanguageModel,
     dataset: PostDataset,
@@ -68,8 +55,9 @@ def fine_tune(
 ) -> Training:
     """Train as long as the conditions allow, or for `settings.steps` steps."""
     course = Course(language_model, dataset, settings, conditions)
+    at_once = conditions.tokens_at_once if processes.count() == 1 else None  # all have to take as many pieces
     batch = _tokens_per_batch(dataset, settings, course.seconds_left(), conditions.scoring_speed)
-    task = _Task(dataset, settings, conditions.precision, batch)
+    task = _Task(_beginnings(dataset, at_once), settings, conditions.precision, batch, at_once)
     processes.call_helpers(_help_out, language_model.network.config, task)
     learner = _learn(language_model.network, task, course)
     learned = course.finish()
@@ -80,12 +68,16 @@ def fine_tune(
 
 @dataclass(frozen=True)
 class _Task:
-    """What the leader and its helpers have in common. tokens_per_batch: of all processes together."""
+    """What the leader and its helpers have in common.
+
+    tokens_per_batch: of all processes together. tokens_at_once: see `Conditions`.
+    """
 
     dataset: PostDataset
     settings: TrainingSettings
     precision: torch.dtype
     tokens_per_batch: int
+    tokens_at_once: int | None
 
 
 def _help_out(config: PreTrainedConfig, task: _Task) -> None:
@@ -128,11 +120,21 @@ def _learn(network: PreTrainedModel, task: _Task, course: Course | None) -> Lear
             train_dataset=task.dataset.training,
             callbacks=[*([course] if course else []), _EndTogether()],
             batches=_Batches(task.dataset, task.tokens_per_batch, settings.seed),
+            tokens_at_once=task.tokens_at_once,
             optimizers=(optimiser, _Schedule(optimiser, course, settings)),
         )
         trainer.remove_callback(PrinterCallback)
         trainer.train()
     return learner
+
+
+def _beginnings(dataset: PostDataset, tokens: int | None) -> PostDataset:
+    """The same data set; where only so many tokens are computed together, no more of a post is learned from."""
+    if tokens is None:
+        return dataset
+    return replace(
+        dataset, training=tuple(replace(post, tokens=post.tokens[: tokens + 1]) for post in dataset.training)
+    )
 
 
 class _EndTogether(TrainerCallback):
@@ -145,7 +147,7 @@ class _EndTogether(TrainerCallback):
 class _Loss(torch.nn.Module):
     """The network with its loss, in the form that the Trainer calls: the mean over the batch's real tokens.
 
-    share: what turns this process's mean into its part of the mean of all; see `_share_of`.
+    share: what turns the mean of a piece, or of this process's part, into its part of the mean of the whole batch.
     """
 
     def __init__(self, network: torch.nn.Module) -> None:
@@ -182,19 +184,33 @@ class _Batches:
 class _PostTrainer(Trainer):
     """The Trainer with our batches, which tells the course about every batch that it learns from."""
 
-    def __init__(self, *, course: Course | None, batches: _Batches, **arguments: Any) -> None:
+    def __init__(
+        self, *, course: Course | None, batches: _Batches, tokens_at_once: int | None, **arguments: Any
+    ) -> None:
         super().__init__(**arguments)
-        self._course, self._batches = course, batches
+        self._course, self._batches, self._tokens_at_once = course, batches, tokens_at_once
 
     def get_train_dataloader(self) -> DataLoader:
         return DataLoader(self.train_dataset, batch_sampler=self._batches, collate_fn=_share_of)
 
     def training_step(self, model: torch.nn.Module, inputs: dict[str, Any], *rest: Any) -> torch.Tensor:
         tokens = inputs.pop("tokens")
-        loss = processes.average(super().training_step(model, inputs, *rest))
+        if self._tokens_at_once is None:
+            loss = processes.average(super().training_step(model, inputs, *rest))
+        else:
+            pieces = _pieces(inputs, self._tokens_at_once, tokens)
+            loss = sum(super(_PostTrainer, self).training_step(model, piece, *rest) for piece in pieces)
+            memory.give_back()
         if self._course:
             self._course.note(loss, tokens)
         return loss
+
+
+def _pieces(inputs: dict[str, torch.Tensor], tokens_at_once: int, tokens: int) -> Iterator[dict[str, Any]]:
+    """A batch of so many real tokens, some of its rows at a time, each piece with its share of them."""
+    rows = max(tokens_at_once // inputs["labels"].shape[1], 1)
+    for input_ids, labels in zip(inputs["input_ids"].split(rows), inputs["labels"].split(rows), strict=True):
+        yield {"input_ids": input_ids, "labels": labels, "share": int((labels >= 0).sum()) / tokens}
 
 
 def _share_of(examples: Sequence[Example]) -> dict[str, Any]:

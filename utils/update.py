@@ -38,6 +38,7 @@ from utils.timelines import Fetching
 
 if TYPE_CHECKING:
     from utils.course import Training
+    from utils.footprint import Footprint
     from utils.language_model import LanguageModel
     from utils.scoring import Score
 
@@ -101,15 +102,15 @@ def update_bot(
     on_event(Event("stage", f"{new:,} new posts. Loading the bot"))
     with environment.memory_errors_in_words("loading the bot"):
         bot = Bot.load(folder)
-    from utils import training
+    from utils import footprint
 
-    training.check_memory(bot.language_model, settings)
+    frugal = footprint.fitting(bot.language_model, settings)
     lesson = plan(timelines, parts, bot.language_model.encode, settings.seed)
     clock.lap("load")
     if lesson.new_training < HANDFUL:
         return _unchanged(replace(report, reason=ALIKE.format(new=new), seconds=clock.seconds()), on_event)
     untrained = _score_untrained(story.model, lesson.held_out_since, clock, on_event)
-    learned, comparison = _learn(bot.language_model, lesson, settings, clock, on_event, should_stop)
+    learned, comparison = _learn(bot.language_model, lesson, settings, frugal, clock, on_event, should_stop)
     device = bot.language_model.device
     report = replace(
         report,
@@ -120,7 +121,7 @@ def update_bot(
         steps=learned.steps,
         tokens_trained=learned.tokens,
         stopped=learned.stopped,
-        warnings=_doubts(learned, lesson, settings),
+        warnings=[*frugal.given_up(), *_doubts(learned, lesson, settings)],
     )
     for sentence in report.warnings:
         on_event(Event("warning", sentence))
@@ -192,6 +193,7 @@ def _learn(
     language_model: "LanguageModel",
     lesson: Lesson,
     settings: TrainingSettings,
+    frugal: "Footprint",
     clock: Clock,
     on_event: OnEvent,
     should_stop: Callable[[], bool],
@@ -219,6 +221,7 @@ def _learn(
         on_event=on_event,
         should_stop=should_stop,
         scoring_speed=sum(total(scores).characters for scores in before) / seconds,
+        tokens_at_once=frugal.tokens_at_once,
     )
     with environment.memory_errors_in_words("training"):
         learned = training.fine_tune(language_model, lesson.dataset, settings, conditions)

@@ -1,0 +1,89 @@
+"""How much memory learning takes, and in how large pieces a step is computed so that it fits.
+
+In: a network that is loaded, and the settings. Out: a Footprint that fits into what is free. Knows nothing about posts,
+and nothing about GPUs, whose own memory says itself when it is full.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from utils import memory
+from utils.adapters import backward_width, count_learned
+from utils.scoring import PIECE
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from utils.language_model import LanguageModel
+    from utils.settings import TrainingSettings
+
+BYTES_A_LEARNED_PARAMETER = 20
+"""In float32: itself where it is added to the network (4), its gradient (4), AdamW's two moments (8), and a copy of the
+best value so far (4)."""
+
+BYTES_A_NUMBER = 6
+"""What the backward pass needs of each number that goes into a linear map or comes out of one, and of those between the
+maps: 4 would be the numbers alone."""
+
+LOGITS = 2
+"""Pieces of logits, in float32, that exist at a time: themselves and their gradient."""
+
+BYTES_A_SAVED_PARAMETER = 4
+"""While a bot is saved: its weights in half precision (2), and once more as the bytes of the file (2). What training
+took is given back by then."""
+
+WORKING_BYTES = 350_000_000
+"""PEFT and W&B, which are loaded later, program files that are mapped on the way, and freed memory in pieces that do
+not fit what comes next."""
+
+SMALLEST = 128
+"""Tokens that are computed together, at least. Fewer save nearly nothing: 64 in place of 128, 0.1 GB of 1.7."""
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """A way to learn, and what it takes.
+
+    tokens_at_once: of a step, those that are computed together; None: all. bytes: of memory, beside the loaded network.
+    """
+
+    tokens_at_once: int | None
+    bytes: int
+
+    def given_up(self) -> list[str]:
+        """What is not as it was asked for, a sentence each."""
+        if self.tokens_at_once is None:
+            return []
+        return [
+            f"Memory is tight here, so each step is computed in pieces of {self.tokens_at_once} tokens. That takes "
+            "longer, and of a post that is longer than a piece only the beginning is learned; otherwise the bot is the "
+            "same."
+        ]
+
+
+def fitting(language_model: "LanguageModel", settings: "TrainingSettings", free: int | None = None) -> Footprint:
+    """The footprint of the steps that were asked for, or in pieces of half, a quarter, … where memory is tight.
+
+    free: bytes that may be taken; what this machine and this container have left, unless given.
+    Raises `OutOfMemory` where even the smallest pieces do not fit, before any time is spent.
+    """
+    whole = Footprint(None, _bytes(language_model.network, settings, settings.tokens_per_batch))
+    if language_model.device.type != "cpu":
+        return whole
+    free = memory.available() if free is None else free
+    footprint, tokens = whole, settings.tokens_per_batch
+    while footprint.bytes > free and tokens // 2 >= SMALLEST:
+        tokens //= 2
+        footprint = Footprint(tokens, _bytes(language_model.network, settings, tokens))
+    memory.check(footprint.bytes, "training this model", free)
+    return footprint
+
+
+def _bytes(network: "nn.Module", settings: "TrainingSettings", tokens_at_once: int) -> int:
+    """What comes to the loaded network, until the bot is saved."""
+    learned = count_learned(network, settings) * BYTES_A_LEARNED_PARAMETER
+    activations = tokens_at_once * backward_width(network, settings) * BYTES_A_NUMBER
+    vocabulary = network.get_output_embeddings().weight.shape[0]
+    logits = LOGITS * min(tokens_at_once, PIECE) * vocabulary * 4
+    saving = sum(parameter.numel() for parameter in network.parameters()) * BYTES_A_SAVED_PARAMETER
+    return max(learned + activations + logits, saving) + WORKING_BYTES
