@@ -150,9 +150,10 @@ class TestSteps:
         assert fine_tune(model, dataset, TrainingSettings(steps=2), conditions).tokens == 2 * 128
 
 
-def test_what_was_given_up_is_said_and_kept_in_the_report(taught_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings, events = TrainingSettings(steps=2, model=str(taught_model)), []
-    whole = fitting(load_folder(taught_model, CPU), settings).bytes
+def test_what_was_given_up_is_said_and_kept_in_the_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = save_tiny_model(tmp_path / "model")
+    settings, events = TrainingSettings(steps=2, model=str(model)), []
+    whole = fitting(load_folder(model, CPU), settings).bytes
     monkeypatch.setattr(memory, "available", lambda: whole - 1)  # a machine with just too little
     _, report = make_bot(["sample:unit7bakes"], settings, events.append)
     (sentence,) = [
