@@ -18,7 +18,7 @@ TORCHRUN = [*PYTHON, "torch.distributed.run", "--standalone", "--nproc-per-node"
 ACCELERATE = [*PYTHON, "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2",
               "--main_process_port", "0", "-m"]  # fmt: skip
 STEPS = 20
-LONG = 240
+LONG = 600
 """Seconds that no test takes, however busy the machine; one that hangs ends then."""
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="torchrun wants a libuv there that PyTorch lacks")
