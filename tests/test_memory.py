@@ -1,5 +1,6 @@
 """What memory is left, how steps are made to fit, and the real command in a real group that holds it to its limit."""
 
+import io
 import json
 import math
 import os
@@ -21,6 +22,7 @@ from utils.dataset import Example, build
 from utils.errors import OutOfMemory
 from utils.footprint import SMALLEST, fitting
 from utils.language_model import load_folder
+from utils.listener import listen
 from utils.pipeline import make_bot
 from utils.settings import TrainingSettings
 from utils.timelines import load
@@ -160,6 +162,16 @@ def test_what_was_given_up_is_said_and_kept_in_the_report(tmp_path: Path, monkey
         event.sentence for event in events if event.kind == "warning" and "Memory is tight" in event.sentence
     ]
     assert sentence in report.warnings
+
+
+def test_a_bot_is_not_woken_where_there_is_no_room_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "available", lambda: 400_000_000)  # what a training may leave
+    monkeypatch.setattr(memory, "end_first", lambda: None)  # it would hold for the tests' own process
+    answers = io.StringIO()
+    listen(save_tiny_model(tmp_path / "keeper"), io.StringIO(), answers)
+    (event,) = map(json.loads, answers.getvalue().splitlines())
+    assert event["event"] == "error"
+    assert event["sentence"].startswith("Waking keeper needs about 0.5 GB of memory and 0.4 GB is free. Wait until")
 
 
 MOUNTS = {  # version 1 and 2: where groups are made, and the file with the limit
