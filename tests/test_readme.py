@@ -360,6 +360,14 @@ def test_every_picture_of_the_page_is_one_that_the_tests_take_and_none_lies_unus
     assert shown <= {f"{name}{ending}.png" for name in taken for ending in ("", "-dark")}
 
 
+def test_the_research_list_names_questions_that_the_notebook_asks() -> None:
+    notebook = json.loads((ROOT / "huggingtweets-dev.ipynb").read_text("utf-8"))
+    said = "\n".join("".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "markdown")
+    research = (ROOT / "README.md").read_text("utf-8").partition("\n## Research\n")[2].partition("\n## ")[0]
+    asked = re.findall(r"\*([^*|]+\?)\*", research)
+    assert asked and set(asked) <= set(re.findall(r"^#+ (.+)$", said, re.MULTILINE))
+
+
 # --- The tree ---------------------------------------------------------------------------------------------------------
 
 
