@@ -14,7 +14,7 @@ demo: .venv/installed
 	JUPYTER_PATH=$(CURDIR)/utils/dashboard/share/jupyter $(RUN) -m voila huggingtweets-demo.ipynb $(VOILA)
 
 test: .venv/installed .venv/browser
-	$(RUN) -m pytest tests --nbval-lax huggingtweets-demo.ipynb
+	HUGGINGTWEETS_EFFORT=test $(RUN) -m pytest tests --nbval-lax huggingtweets-demo.ipynb huggingtweets-dev.ipynb
 
 # The fast tests with the lowest versions that requirements.txt admits, and with the newest. What the project's own
 # files say of versions and style holds for the tested ones alone.

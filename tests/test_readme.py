@@ -218,6 +218,16 @@ class Reader:
         """What `make test` runs, this test among others."""
         assert line.split() == recipe("test").split()
 
+    def launch(self, launcher: str, options: str, words: str) -> None:
+        """The launcher knows the options, and the command works; test_processes.py has both launch it for real."""
+        from accelerate.commands.launch import launch_command_parser
+        from torch.distributed.run import get_args_parser
+
+        parser = get_args_parser() if launcher == "torchrun" else launch_command_parser()
+        parsed = parser.parse_args([*options.split(), "-m", "utils", *words.split()])
+        assert parsed.module and parsed.training_script == "utils"
+        self.utils(None, words)
+
     def sweep(self, words: str) -> None:
         """Before a W&B of our own, which names the sweep; what it prints next is the README's next line."""
         with serving_wandb() as wandb:
@@ -255,10 +265,11 @@ HOW: dict[str, Callable[..., None]] = {
     r"make (\w+)(?: (\w+=\S+))?": Reader.make,
     r"(git clone .+)": Reader.clone,
     r"(source \.venv/bin/activate)": Reader.activate,
-    r"python (-m venv .+)": Reader.venv,
+    r"python3 (-m venv .+)": Reader.venv,
     r"\.venv/bin/pip (install .+)": Reader.pip,
     r"(JUPYTER_PATH=\S+ \.venv/bin/python -m voila .+)": Reader.demo,
-    r"(\.venv/bin/python -m pytest .+)": Reader.test,
+    r"(HUGGINGTWEETS_EFFORT=test \.venv/bin/python -m pytest .+)": Reader.test,
+    r"(accelerate launch|torchrun) (.+) -m utils (.+)": Reader.launch,
     r"wandb (sweep .+)": Reader.sweep,
     r"wandb (agent .+)": Reader.agent,
 }
