@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 
 from benchmarks.recipes import NAMES
 from benchmarks.table import Record, by_author, reached, seconds
+from utils import figures
 from utils.atomic import replacing_file
+from utils.figures import GREY
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,18 +32,15 @@ WIDTH, PANEL_HEIGHT, AXIS_HEIGHT = 8.0, 3.2, 0.5
 TEXT, SMALL = 10.5, 9
 """Points, of which 72 are an inch: letters of 15 and 12.5 pixels."""
 
-GREY = "#7b7b7b"
-"""Contrast 4.2 with white and 4.5 with GitHub's dark page, #0d1117; any other grey is worse on one of the two."""
+LINES = ("ours", "ancestor", "trl", "run_clm")
+"""Recipes in the order of the colours and markers that they get, which a reader can tell apart on any page."""
 
-COLOURS = {"ours": "#d55e00", "ancestor": "#0072b2", "trl": "#009e73", "run_clm": "#cc79a7"}
-"""Of the eight that Okabe and Ito chose to be told apart with any kind of colour blindness (Color Universal Design,
-2008), those whose contrast is 2.9 or more with white and with #0d1117 alike."""
+COLOURS = dict(zip(LINES, figures.COLOURS, strict=True))
 
 OTHER_COLOURS = ("#e69f00", "#56b4e9")
 """For recipes that are measured only by name; weaker on white."""
 
-MARKERS = {"ours": "o", "ancestor": "s", "trl": "^", "run_clm": "D"}
-"""Recipes differ in shape, too, for those who see no colours."""
+MARKERS = dict(zip(LINES, figures.MARKERS, strict=True))
 
 TICKS = {1: "1 s", 3: "3 s", 10: "10 s", 30: "30 s", 60: "1 min", 120: "2 min", 300: "5 min", 900: "15 min",
          1800: "30 min", 3600: "1 h", 7200: "2 h", 18000: "5 h"}  # fmt: skip
