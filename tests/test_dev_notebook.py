@@ -51,7 +51,7 @@ def test_a_cell_is_short_and_defines_nothing(cell: dict) -> None:
 def test_prose_or_the_figures_that_are_drawn_stand_before_code(cell: dict) -> None:
     before = CELLS[CELLS.index(cell) - 1]
     drawn = cell["id"].removesuffix("-drawn").removesuffix("-table")
-    assert before["cell_type"] == "markdown" or before["id"] == drawn or cell["id"] in ("release", "layers")
+    assert before["cell_type"] == "markdown" or before["id"] == drawn
 
 
 @pytest.mark.parametrize("cell", named(TEACHING))
