@@ -1,7 +1,8 @@
 """Clean notebooks of what a run leaves in them, so that a commit shows what somebody changed.
 
 In: notebooks. Out: the same ones without execution counts, and of their metadata only what is on a list here;
-without outputs, too, unless the notebook is there to show them. Exit status 1 if anything was changed, as hooks
+without outputs, too, unless the notebook is there to show them: then cells count from 1, as nbval compares none that
+have not been run. Exit status 1 if anything was changed, as hooks
 of git like it. Knows nothing about what the notebooks do.
 
 Written here because the tools for it take away what is on their list, and let pass whatever an editor invents
@@ -34,16 +35,16 @@ def cleaned(text: str, keep_outputs: bool) -> str:
         notebook["metadata"]["language_info"] = _only(notebook["metadata"]["language_info"], OF_A_LANGUAGE)
     for cell in notebook["cells"]:
         cell["metadata"] = _only(cell["metadata"], OF_A_CELL)
-        if cell["cell_type"] == "code":
-            cell["execution_count"] = None
-            cell["outputs"] = [_without_run(output) for output in cell["outputs"]] if keep_outputs else []
+    for number, cell in enumerate((cell for cell in notebook["cells"] if cell["cell_type"] == "code"), 1):
+        cell["execution_count"] = number if keep_outputs else None
+        cell["outputs"] = [_without_run(output, number) for output in cell["outputs"]] if keep_outputs else []
     return json.dumps(notebook, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-def _without_run(output: dict[str, Any]) -> dict[str, Any]:
-    """An output that does not tell when and where it was made."""
+def _without_run(output: dict[str, Any], number: int) -> dict[str, Any]:
+    """An output of the cell of this number that does not tell when and where it was made."""
     if "execution_count" in output:
-        output["execution_count"] = None
+        output["execution_count"] = number
     if "metadata" in output:  # what an output looks like is listed by its type, like "image/png"
         output["metadata"] = {name: value for name, value in output["metadata"].items() if "/" in name}
     return output
