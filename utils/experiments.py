@@ -51,7 +51,7 @@ class Effort:
 
 EFFORTS = {
     "test": Effort(
-        TrainingSettings(steps=16, tokens_per_batch=256), seconds=2, steps=2, seeds=(0,), posts=4, drafts=24
+        TrainingSettings(steps=16, tokens_per_batch=256), seconds=2, steps=2, seeds=(0,), posts=4, drafts=30
     ),
     "reader": Effort(TrainingSettings(minutes=1.5), seconds=6, steps=3, seeds=(0,), posts=12, drafts=24),
     "recorded": Effort(TrainingSettings(minutes=5), seconds=24, steps=8, seeds=(0, 1, 2), posts=16, drafts=50),
