@@ -22,8 +22,8 @@ pytestmark = pytest.mark.slow
 
 Visit = Callable[..., Page]
 MINUTE = 60_000
-MINUTES = os.environ.get("MINUTES", "2")
-"""What is trained for. After less than two, on a busy machine, no draft of the bot may end soon enough to be a post;
+MINUTES = os.environ.get("MINUTES", "3")
+"""What is trained for. After two or less, on a busy machine, no draft of the bot may end soon enough to be a post;
 the pictures of the README want five (`make pictures`), or more where the machine is busy."""
 
 
