@@ -470,6 +470,7 @@ class TestX:
         FakeX(internet, 3)
         colab, userdata = ModuleType("google.colab"), ModuleType("google.colab.userdata")
         userdata.SecretNotFoundError, userdata.NotebookAccessError = KeyError, PermissionError
+        userdata.TimeoutException = TimeoutError
         userdata.get = {"TWITTER_BEARER_TOKEN": BEARER}.__getitem__
         colab.userdata = userdata
         for module in (ModuleType("google"), colab, userdata):

@@ -211,6 +211,8 @@ def test_too_little_memory_is_a_sentence_before_anything_is_loaded(
 def test_a_failed_allocation_becomes_a_sentence_and_other_errors_pass_through() -> None:
     with pytest.raises(OutOfMemory, match="ran out while training"), environment.memory_errors_in_words("training"):
         torch.empty(1 << 50)
+    with pytest.raises(OutOfMemory, match="ran out while loading"), environment.memory_errors_in_words("loading"):
+        raise RuntimeError("can't start new thread")  # what Python says where a stack of a thread finds no room
     with pytest.raises(RuntimeError, match="must match the size"), environment.memory_errors_in_words("training"):
         torch.ones(2) + torch.ones(3)
 

@@ -124,10 +124,12 @@ def has_idle_gpu(device: "torch.device") -> bool:
     return device.type == "cpu" and "CUDA_VISIBLE_DEVICES" not in os.environ and bool(shutil.which("nvidia-smi"))
 
 
-def is_memory_error(error: BaseException) -> bool:
-    """Whether an error says that memory ran out; PyTorch's on the CPU is a bare RuntimeError."""
+def _is_memory_error(error: BaseException) -> bool:
+    """Whether an error says that memory ran out; PyTorch's on the CPU is a bare RuntimeError, and so is Python's for a
+    thread whose stack finds no room."""
     text = str(error).lower()
-    return isinstance(error, MemoryError) or isinstance(error, RuntimeError) and "memory" in text and "alloc" in text
+    says_so = "memory" in text and "alloc" in text or "can't start new thread" in text
+    return isinstance(error, MemoryError) or isinstance(error, RuntimeError) and says_so
 
 
 def find_path(text: str | Path) -> Path | None:
@@ -148,7 +150,7 @@ def memory_errors_in_words(purpose: str) -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        if is_memory_error(error):
+        if _is_memory_error(error):
             raise OutOfMemory(
                 f"The memory of this machine ran out while {purpose}. Close other programs, or choose a smaller model."
             ) from error

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from utils import environment, memory
-from utils.errors import ModelUnavailable
+from utils.errors import ModelUnavailable, OutOfMemory
 
 if TYPE_CHECKING:
     import torch
@@ -90,20 +90,21 @@ def load_folder(folder: Path, device: "torch.device") -> LanguageModel:
     if device.type == "cpu":
         memory.check(bytes_in_memory(folder), f"loading {folder.name}")
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        network, loading = AutoModelForCausalLM.from_pretrained(
-            folder,
-            dtype=torch.float32,
-            local_files_only=True,
-            use_safetensors=True,
-            trust_remote_code=False,
-            attn_implementation="sdpa",
-            output_loading_info=True,
-        )
+        with environment.memory_errors_in_words(f"loading {folder.name}"):
+            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+            network, loading = AutoModelForCausalLM.from_pretrained(
+                folder,
+                dtype=torch.float32,
+                local_files_only=True,
+                use_safetensors=True,
+                trust_remote_code=False,
+                attn_implementation="sdpa",
+                output_loading_info=True,
+            )
+    except OutOfMemory:
+        raise
     except Exception as error:
         # A folder comes from anywhere, and libraries raise anything over a damaged one; the cause is kept.
-        if environment.is_memory_error(error):
-            raise
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ModelUnavailable(f"No model can be loaded from {folder}: {reason}") from error
     if loading["missing_keys"] or loading["mismatched_keys"]:

@@ -77,7 +77,7 @@ class AuthorRegion(Region):
             self._box, self._key.widget, self._terms, self._load, *tries, *self._upload.controls,
         ]  # fmt: skip
         self._box.observe(self._typed, "value")
-        self.on_click(self._load, lambda: self.add(self._box.value))
+        self.on_click(self._load, self._add_typed)
         self.on_click(self._stop, self.stop)
         for name, control in zip(samples.NAMES, tries, strict=True):
             self.on_click(control, lambda name=name: self.add(f"sample:{name}"))
@@ -98,6 +98,10 @@ class AuthorRegion(Region):
         self._for_x.layout.display = "" if is_on_x else "none"
         kind = "good" if known else "note"
         self._understood.value = f'<div class="ht-status ht-{kind}" role="status">{escape(sentence)}</div>'
+
+    def _add_typed(self) -> None:
+        self._understood.value = ""  # what comes of it is said below; nothing is said twice
+        self.add(self._box.value)
 
     def add(self, reference: str) -> None:
         """Read an author's posts, beside the page, and show them."""
