@@ -57,6 +57,17 @@ def test_a_chart_has_its_place_before_it_has_a_point() -> None:
     assert posts_by_month(()) == ""
 
 
+@pytest.mark.parametrize(
+    ("lowest", "figures"),
+    [(1.5, ["2.00", "1.75", "1.50"]), (1.98, ["2.00", "1.98"]), (1.999, ["2.00"]), (2.0, ["2.00"])],
+)
+def test_no_figure_on_the_axis_of_a_chart_lies_upon_another(lowest: float, figures: list[str]) -> None:
+    drawn = re.findall(r'y="([\d.]+)" text-anchor="end">(\d\.\d+)<', curve([(0, 2.0), (30, lowest)], "loss", 60))
+    heights = [float(height) for height, _ in drawn]
+    assert [figure for _, figure in drawn] == figures
+    assert all(below - above > 14 for above, below in zip(heights, heights[1:], strict=False))
+
+
 def test_the_game_has_as_many_real_posts_as_drafts_of_about_the_same_length() -> None:
     drafts = [
         "short and sweet it is",

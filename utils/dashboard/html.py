@@ -19,6 +19,12 @@ WIDTH, HEIGHT = 640, 240
 MARGIN = (62, 32)
 """Left and below, for the figures on the axes."""
 
+FIGURE_HEIGHT = 18
+"""Of a figure on an axis, with the room that it needs to be read."""
+
+FIGURE_HEIGHT = 18
+"""Of a figure on an axis, with the room that it needs to be read."""
+
 POSTS_SHOWN = 8
 
 
@@ -144,9 +150,11 @@ def curve(
     room = max((high - low) * 0.1, 0.05)
     low, high = low - room, high + room
 
+    unit = (HEIGHT - 8 - below) / (high - low)
+
     def place(seconds: float, value: float) -> str:
         x = left + (WIDTH - left - 8) * min(seconds / max(end, 1e-9), 1.0)
-        return f"{x:.1f},{8 + (HEIGHT - 8 - below) * (high - value) / (high - low):.1f}"
+        return f"{x:.1f},{8 + unit * (high - value):.1f}"
 
     drawn = [f'<polyline class="ht-line" points="{" ".join(place(*point) for point in points)}"/>'] if points else []
     if dots:
@@ -160,7 +168,7 @@ def curve(
     middle = (low + high) / 2
     figures = "".join(
         f'<text x="{left - 6}" y="{float(place(0, value).split(",")[1]) + 4:.1f}" text-anchor="end">{value:.2f}</text>'
-        for value in ((high - room, middle, low + room) if values else ())
+        for value in (_worth_a_figure(low + room, high - room, unit) if values else ())
     )
     times = "".join(
         f'<text x="{place(end * share, middle).split(",")[0]}" y="{HEIGHT - 6}" text-anchor="{anchor}">'
@@ -173,6 +181,12 @@ def curve(
         f'<svg class="ht-chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(label)}{newest}">'
         f"{''.join(drawn)}{figures}{times}</svg></figure>"
     )
+
+
+def _worth_a_figure(lowest: float, highest: float, unit: float) -> list[float]:
+    """Both ends of what an axis shows, and their middle, as far as there is room; unit: the height of 1 on the axis."""
+    gap = (highest - lowest) * unit / FIGURE_HEIGHT
+    return [highest, (lowest + highest) / 2, lowest] if gap >= 2 else [highest, lowest] if gap >= 1 else [lowest]
 
 
 def _time(seconds: float) -> str:
