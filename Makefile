@@ -19,7 +19,7 @@ test: .venv/installed .venv/browser
 # The fast tests with the lowest versions that requirements.txt admits, and with the newest. What the project's own
 # files say of versions and style holds for the tested ones alone.
 test-lowest test-newest: test-%: .venv-%/installed
-	$(<D)/bin/python -m pytest tests -m "not slow" --ignore tests/test_project.py
+	$(<D)/bin/python -m pytest tests -m "not slow" --ignore tests/test_project.py --ignore tests/test_readme.py
 
 benchmark: .venv/benchmark
 	PYTHONPATH=tests $(RUN) -m benchmarks $(BENCHMARK)
@@ -28,7 +28,9 @@ pictures: .venv/installed .venv/browser
 	PICTURES=$(CURDIR)/tests/browser/pictures MINUTES=$(MINUTES) $(RUN) -m pytest tests/browser/test_page.py -k whole_way
 
 .venv/installed: requirements.txt constraints.txt
-	test -x $(RUN) || $(PYTHON) -m venv .venv
+	@$(PYTHON) -c "import sys; v = sys.version_info[:2]; (3, 11) <= v <= (3, 13) or sys.exit('HuggingTweets needs \
+	Python 3.11 to 3.13, and $(PYTHON) is %d.%d. Name another one, like PYTHON=python3.12, after make demo.' % v)"
+	$(RUN) -m pip --version > /dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
 	$(RUN) -m pip install --disable-pip-version-check -q -r requirements.txt -c constraints.txt
 	touch $@
 

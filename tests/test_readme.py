@@ -293,6 +293,14 @@ def test_what_the_readme_says_to_type_works(line: str, reader: Reader) -> None:
     ]
 
 
+def test_on_windows_one_types_the_same_in_its_own_words() -> None:
+    (typed,) = blocks("powershell")
+    said = re.sub(r'\$env:(\w+) = "(.+)"\n', r"\1=\2 ", typed.replace(".venv\\Scripts\\", ".venv/bin/"))
+    translated = re.sub(r"^py ", "python3 ", said, flags=re.MULTILINE).splitlines()
+    assert len(translated) == 3
+    assert set(translated) <= {re.sub(r"\s+# .*", "", line) for line in LINES}
+
+
 @pytest.mark.parametrize("code", blocks("python"))
 def test_python_in_the_readme_runs(code: str, reader: Reader, capsys: pytest.CaptureFixture) -> None:
     exec(compile(code, "README.md", "exec"), {})
