@@ -26,6 +26,7 @@ from utils.experiments import (
     score_after,
     smaller,
     spread,
+    told,
 )
 from utils.language_model import LanguageModel, load_folder
 from utils.scoring import score
@@ -100,6 +101,7 @@ def test_ways_are_compared_with_the_same_steps_and_each_seed(
 def test_a_spread_needs_more_than_one_figure() -> None:
     assert spread([1.5]) == "1.500"
     assert spread([1.4, 1.6]) == "1.500 ± 0.141"
+    assert told({"LoRA": [1.4, 1.6], "everything": [1.5]}) == "LoRA 1.500 ± 0.141, everything 1.500"
 
 
 def test_packed_posts_lose_no_token_and_endless_ones_only_the_last(parts: PostDataset) -> None:

@@ -5,7 +5,7 @@ import torch
 from tiny import ARCHITECTURES, save_tiny_model
 
 from utils.language_model import LanguageModel, load_folder
-from utils.scoring import batches_by_length, collate, cross_entropy, score
+from utils.scoring import batches_by_length, collate, cross_entropy, score, token_bits, word_bits
 
 TEXTS = ["A short one.", "A somewhat longer post, with 🦊 in it and a few more words to say.", "x"]
 CPU = torch.device("cpu")
@@ -59,6 +59,15 @@ def test_a_text_longer_than_the_context_is_scored_whole(language_model) -> None:
 def test_bfloat16_scores_about_the_same(language_model) -> None:
     whole, half = score(language_model, TEXTS), score(language_model, TEXTS, torch.bfloat16)
     assert half.bits == pytest.approx(whole.bits, rel=0.01)
+
+
+def test_the_bits_of_tokens_and_of_words_add_up_to_those_of_the_text(language_model) -> None:
+    text = "The goat's back,\nwith a biscuit."
+    whole = score(language_model, [text]).bits
+    by_words = word_bits(language_model, text)
+    assert sum(bits for _, bits in token_bits(language_model, text)) == pytest.approx(whole, rel=1e-4)
+    assert sum(bits for _, bits in by_words) == pytest.approx(whole, rel=1e-4)
+    assert [word.strip() for word, _ in by_words[:-1]] == text.split()
 
 
 def test_batches_hold_every_sequence_once_and_respect_their_size() -> None:

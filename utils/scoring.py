@@ -185,6 +185,18 @@ def token_bits(language_model: LanguageModel, text: str) -> list[tuple[str, floa
     return list(zip(pieces, (nats / math.log(2)).tolist(), strict=True))
 
 
+def word_bits(language_model: LanguageModel, text: str) -> list[tuple[str, float]]:
+    """`token_bits` by words: whatever begins with white space begins one; the end stays by itself."""
+    *tokens, end = token_bits(language_model, text)
+    words: list[tuple[str, float]] = []
+    for piece, bits in tokens:
+        if not words or piece[:1].isspace():
+            words.append(("", 0.0))
+        word, so_far = words[-1]
+        words[-1] = word + piece, so_far + bits
+    return [*words, end]
+
+
 def _within_context(sequences: Iterable[list[int]], context: int) -> list[list[int]]:
     """Cut sequences of more than `context` inputs; the last token of a piece starts the next one."""
     return [
