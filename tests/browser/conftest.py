@@ -9,8 +9,10 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+from containers import entering, group
 from playwright.sync_api import Browser, Page, sync_playwright
 from serving import serving
 
@@ -30,8 +32,11 @@ def visitors(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextmanager
-def _serving(home: Path) -> Iterator[tuple[str, subprocess.Popen]]:
-    """A Voilà as `make demo` starts it, with this home and the real weights: its address, and its process."""
+def _serving(home: Path, **options: Any) -> Iterator[tuple[str, subprocess.Popen]]:
+    """A Voilà as `make demo` starts it, with this home and the real weights: its address, and its process.
+
+    options: those of `subprocess.Popen`.
+    """
     cache = home / "cache"
     cache.mkdir(exist_ok=True)
     (REAL_CACHE / "models").mkdir(parents=True, exist_ok=True)
@@ -43,7 +48,7 @@ def _serving(home: Path) -> Iterator[tuple[str, subprocess.Popen]]:
         name: value for name, value in os.environ.items() if name not in ("OMP_NUM_THREADS", "PYTHONPATH", "WANDB_MODE")
     }
     surroundings = {**kept, "HOME": str(home), "HUGGINGTWEETS_CACHE": str(cache)}
-    with serving(command, home / "log", ADDRESS, shell=True, cwd=ROOT, env=surroundings) as served:
+    with serving(command, home / "log", ADDRESS, shell=True, cwd=ROOT, env=surroundings, **options) as served:
         yield served
 
 
@@ -51,6 +56,13 @@ def _serving(home: Path) -> Iterator[tuple[str, subprocess.Popen]]:
 def address(visitors: Path) -> Iterator[str]:
     """The address of the Voilà that the tests share."""
     with _serving(visitors.parent.parent) as (address, _):
+        yield address
+
+
+@pytest.fixture
+def small_server(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The address of a Voilà in a container: it and all that it starts may take so many bytes of memory together."""
+    with group(request.param) as container, _serving(tmp_path, preexec_fn=entering(container)) as (address, _):
         yield address
 
 
