@@ -84,7 +84,7 @@ def test_an_attempt_by_time_looks_on_its_way_and_what_looking_takes_is_not_count
 def test_ways_are_compared_with_the_same_steps_and_each_seed(
     folder: Path, parts: PostDataset, capsys: pytest.CaptureFixture
 ) -> None:
-    little = Effort(TrainingSettings(steps=1), seconds=1, steps=3, seeds=(0, 1), posts=5, drafts=5)
+    little = Effort(TrainingSettings(steps=1), seconds=1, steps=3, tokens=256, seeds=(0, 1), posts=5, drafts=5)
     ways = {"slow": TrainingSettings(model=str(folder), learning_rate=1e-5)}
     ways["fast"] = replace(ways["slow"], learning_rate=1e-2)
     attempts = compare(parts, ways, little)

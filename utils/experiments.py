@@ -37,13 +37,14 @@ class Effort:
     """How much of a machine's time to spend on trying things out.
 
     bot: how the bot is trained that a reader gets to know. seconds: of each training that is compared by time.
-    steps: of each that is compared by what it has read. seeds: one training for each. posts: validation posts that
-    are scored at each look. drafts: that are written to be judged.
+    steps: of each that is compared by what it has read, of so many tokens each. seeds: one training for each. posts:
+    validation posts that are scored at each look. drafts: that are written to be judged.
     """
 
     bot: TrainingSettings
     seconds: float
     steps: int
+    tokens: int
     seeds: tuple[int, ...]
     posts: int
     drafts: int
@@ -51,11 +52,16 @@ class Effort:
 
 EFFORTS = {
     "test": Effort(
-        TrainingSettings(steps=16, tokens_per_batch=256), seconds=2, steps=2, seeds=(0,), posts=4, drafts=30
+        TrainingSettings(steps=16, tokens_per_batch=256),
+        seconds=2, steps=2, tokens=256, seeds=(0,), posts=4, drafts=30,
     ),
-    "reader": Effort(TrainingSettings(minutes=1.5), seconds=6, steps=3, seeds=(0,), posts=12, drafts=24),
-    "recorded": Effort(TrainingSettings(minutes=5), seconds=24, steps=8, seeds=(0, 1, 2), posts=16, drafts=50),
-}
+    "reader": Effort(
+        TrainingSettings(minutes=1.5), seconds=5, steps=6, tokens=128, seeds=(0,), posts=10, drafts=20
+    ),
+    "recorded": Effort(
+        TrainingSettings(minutes=5), seconds=24, steps=8, tokens=256, seeds=(0, 1, 2), posts=16, drafts=50
+    ),
+}  # fmt: skip
 """For tests, which only look whether it runs; for a reader, who waits; and for figures that are kept."""
 
 
