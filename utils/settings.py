@@ -205,7 +205,9 @@ learning_rate: what a new bot gets. From a bot of the older 70 % of `sample:keep
 class WritingSettings:
     """How a bot writes.
 
-    temperature: how daring; the logits are divided by it. Near 0 the likeliest word always wins.
+    temperature: how daring; the logits are divided by it. Near 0 the likeliest word always wins. At 0.7, 0.8, 0.9 and
+        1.0 a five-minute bot of `sample:keeperfinch` was found out in 90, 81, 64 and 60 of 100 pairs of a draft and a
+        post (`evaluate`, 50 drafts with each of two seeds): less daring drafts make more sense, and are more alike.
     top_p: nucleus sampling (Holtzman et al. 2020, arXiv:1904.09751): only the likeliest tokens that
         together hold this much probability are drawn from; their paper's 0.95.
     seed: the same seed, bot and machine write the same drafts; None draws a new one.

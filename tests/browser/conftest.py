@@ -136,11 +136,13 @@ def picture_for_readme(tmp_path: Path) -> Callable[[Page, str, str], None]:
     `$PICTURES` where that is set (`make pictures`)."""
     folder = Path(os.environ.get("PICTURES") or tmp_path)
 
-    def take(page: Page, name: str, part: str) -> None:
+    def take(page: Page, name: str, part: str, height: int = 1000) -> None:
         with _at_full_height(page):
+            whole = page.locator(part).bounding_box()
+            shown = {**whole, "height": min(whole["height"], height)}
             for scheme, ending in (("light", ""), ("dark", "-dark")):
                 page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-                page.locator(part).screenshot(path=folder / f"{name}{ending}.png", animations="disabled")
+                page.screenshot(path=folder / f"{name}{ending}.png", clip=shown, animations="disabled")
             page.emulate_media(color_scheme="light", reduced_motion="no-preference")
 
     return take

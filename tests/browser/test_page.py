@@ -96,7 +96,7 @@ def test_the_whole_way_from_typing_to_a_played_round(
     button(page, "Keep").first.click()
     expect(page.get_by_role("heading", name="Kept")).to_be_visible()
     picture(page, "5-written")
-    picture_for_readme(page, "write", ".ht-region:nth-of-type(4)")
+    picture_for_readme(page, "write", ".ht-region:nth-of-type(4)", 826)  # the controls and two drafts
     button(page, "More like this").first.click()
     expect(button(page, "Write")).to_be_disabled()
     expect(button(page, "Write")).to_be_enabled(timeout=5 * MINUTE)
