@@ -65,7 +65,7 @@ def test_no_figure_on_the_axis_of_a_chart_lies_upon_another(lowest: float, figur
     drawn = re.findall(r'y="([\d.]+)" text-anchor="end">(\d\.\d+)<', curve([(0, 2.0), (30, lowest)], "loss", 60))
     heights = [float(height) for height, _ in drawn]
     assert [figure for _, figure in drawn] == figures
-    assert all(below - above > 14 for above, below in zip(heights, heights[1:], strict=False))
+    assert all(below - above > 24 for above, below in zip(heights, heights[1:], strict=False))
 
 
 def test_the_game_has_as_many_real_posts_as_drafts_of_about_the_same_length() -> None:

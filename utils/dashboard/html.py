@@ -19,10 +19,7 @@ WIDTH, HEIGHT = 640, 240
 MARGIN = (62, 32)
 """Left and below, for the figures on the axes."""
 
-FIGURE_HEIGHT = 18
-"""Of a figure on an axis, with the room that it needs to be read."""
-
-FIGURE_HEIGHT = 18
+FIGURE_HEIGHT = 28
 """Of a figure on an axis, with the room that it needs to be read."""
 
 POSTS_SHOWN = 8
