@@ -56,7 +56,7 @@ EFFORTS = {
         seconds=2, steps=2, tokens=256, seeds=(0,), posts=4, drafts=30,
     ),
     "reader": Effort(
-        TrainingSettings(minutes=1.5), seconds=5, steps=6, tokens=128, seeds=(0,), posts=10, drafts=20
+        TrainingSettings(minutes=1.25), seconds=5, steps=6, tokens=128, seeds=(0,), posts=10, drafts=20
     ),
     "recorded": Effort(
         TrainingSettings(minutes=5), seconds=24, steps=8, tokens=256, seeds=(0, 1, 2), posts=16, drafts=50
