@@ -28,8 +28,9 @@ pictures: .venv/installed .venv/browser
 	PICTURES=$(CURDIR)/tests/browser/pictures MINUTES=$(MINUTES) $(RUN) -m pytest tests/browser/test_page.py -k whole_way
 
 .venv/installed: requirements.txt constraints.txt
-	@$(PYTHON) -c "import sys; v = sys.version_info[:2]; (3, 11) <= v <= (3, 13) or sys.exit('HuggingTweets needs \
-	Python 3.11 to 3.13, and $(PYTHON) is %d.%d. Name another one, like PYTHON=python3.12, after make demo.' % v)"
+	@$(RUN) -m pip --version > /dev/null 2>&1 || $(PYTHON) -c "import sys; v = sys.version_info[:2]; \
+	(3, 11) <= v <= (3, 13) or sys.exit('HuggingTweets needs Python 3.11 to 3.13, and $(PYTHON) is %d.%d. \
+	Name another one, like PYTHON=python3.12, after make demo.' % v)"
 	$(RUN) -m pip --version > /dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
 	$(RUN) -m pip install --disable-pip-version-check -q -r requirements.txt -c constraints.txt
 	touch $@
