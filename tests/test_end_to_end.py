@@ -56,7 +56,7 @@ def test_a_machine_with_too_little_memory_gets_a_sentence_and_keeps_its_old_bot(
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot stop a process and let it go on")
 def test_the_minutes_are_kept_on_a_machine_that_slows_down_to_a_third(tmp_path: Path) -> None:
-    minutes = 1
+    minutes = 2
     command = [sys.executable, "-m", "utils", "train", "sample:keeperfinch", "--minutes", str(minutes)]
     began = time.monotonic()
     process = subprocess.Popen(

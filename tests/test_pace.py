@@ -14,10 +14,12 @@ def pace_of(*seconds: float) -> Pace:
     ("seconds", "slowdown"),
     [
         ([], 1),
-        ([1, 9], 1),  # too little to go by
+        ([1, 2], 3 / 2),
+        ([1, 4], 4),
         ([1] * 10, 1),
         ([9, 1, 1, 1], 1),  # the first step is often slow
-        ([1, 1, 1, 3], 5 / 3),
+        ([1, 1, 1, 3], 3),  # long enough to go by
+        ([0.5] * 6 + [1], 3 / 2.5),  # one short step is looked at with those before it
         ([1, 1, 1, 3, 3, 3], 3),
         ([1, 1, 1, 3, 3, 3, 1, 1, 1], 1),
         ([1, 1, 1, 99, 99, 99], MOST),

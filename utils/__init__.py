@@ -12,6 +12,7 @@ The package in reading order, the order in which the data moves:
     footprint.py    how much memory that takes, and how to take less
     course.py       when to validate, what to keep, when training is over
     pace.py         has the machine slowed down?
+    threads.py      how many threads pay, with what else runs here?
     bot.py          what is kept                         model and story    -> a folder
     story.py        where a bot comes from, as its bot.json tells it
     generation.py   writing                              a Bot, an opening  -> Drafts

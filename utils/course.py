@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from transformers import TrainerCallback
 
-from utils import environment
+from utils import environment, threads
 from utils.dataset import PostDataset
 from utils.events import Event, OnEvent, ignore
 from utils.language_model import LanguageModel
@@ -85,6 +85,7 @@ class Training:
 
     validation: (seconds since the start of training, bits per character) at each validation; the
         first one is the untrained model's.
+    slowdown: by how much the machine was slower in the end than at its fastest.
     learned: which weights learned, as `adapters.Learned` says it.
     improved: False if no trained weights beat the untrained ones, which were then kept.
     """
@@ -92,6 +93,7 @@ class Training:
     steps: int = 0
     tokens: int = 0
     seconds: float = 0.0
+    slowdown: float = 1.0
     stopped: bool = False
     improved: bool = False
     validation: list[tuple[float, float]] = field(default_factory=list)
@@ -179,7 +181,8 @@ class Course(TrainerCallback):
         training.steps += 1
         now = time.monotonic()
         self._longest_step = max(self._longest_step * 0.9, now - self._step_began)
-        self._pace.note(now - self._step_began, self._step_tokens)
+        if not threads.trials().trying:
+            self._pace.note(now - self._step_began, self._step_tokens)
         self._tell(kwargs["lr_scheduler"].get_last_lr()[0])
         done = len(training.validation) - 1  # the first one was before training
         if self._over():
@@ -226,7 +229,7 @@ class Course(TrainerCallback):
             for name, parameter in network.named_parameters():
                 if name in self._best:
                     parameter.copy_(self._best[name])
-        self._training.seconds = self._elapsed()
+        self._training.seconds, self._training.slowdown = self._elapsed(), self._pace.slowdown
         return self._training
 
     def _elapsed(self) -> float:

@@ -101,6 +101,7 @@ def load_folder(folder: Path, device: "torch.device") -> LanguageModel:
                 attn_implementation="sdpa",
                 output_loading_info=True,
             )
+            network.to(device)
     except OutOfMemory:
         raise
     except Exception as error:
@@ -112,4 +113,4 @@ def load_folder(folder: Path, device: "torch.device") -> LanguageModel:
     if max(tokenizer.get_vocab().values(), default=0) >= network.get_input_embeddings().num_embeddings:
         raise ModelUnavailable(f"The tokenizer in {folder} belongs to another model.")
     start, end = start_and_end(tokenizer)
-    return LanguageModel(network.to(device).eval(), tokenizer, start, end)
+    return LanguageModel(network.eval(), tokenizer, start, end)

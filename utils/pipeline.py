@@ -141,8 +141,7 @@ def make_bot(
     precision = environment.precision(device)
     if environment.has_idle_gpu(device):
         warn(IDLE_GPU)
-    with environment.memory_errors_in_words("loading the model"):
-        language_model = models.load(settings.model, device)
+    language_model = models.load(settings.model, device)
     frugal = footprint.fitting(language_model, settings)
     for sentence in frugal.given_up():
         warn(sentence)
@@ -180,8 +179,9 @@ def make_bot(
     for sentence in learned.doubts(settings):
         warn(sentence)
 
+    until = clock.ends(settings) - at_end * learned.slowdown
     last = evaluation.measure_held_out(
-        language_model, held_out, "after training", on_event, until=clock.ends(settings) - at_end, batches=len(first)
+        language_model, held_out, "after training", on_event, "held-out posts", until, len(first)
     )
     before, after = evaluation.comparable(first, last)
     if after.posts < len(held_out):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 from transformers import DynamicCache
 
-from utils import environment
+from utils import environment, threads
 from utils.language_model import LanguageModel
 from utils.scoring import autocast, cross_entropy, next_token_logits
 from utils.settings import WritingSettings
@@ -103,7 +103,8 @@ def sample_texts(
             if not going.all():
                 numbers, written, nats = numbers[going], written[going], nats[going]
                 cache.batch_select_indices(going.nonzero()[:, 0])
-            logits = next_token_logits(network, written[:, -1:], cache)
+            with threads.watched("writing", 1, device):
+                logits = next_token_logits(network, written[:, -1:], cache)
     yield from map(Text, numbers.tolist())
 
 

@@ -12,6 +12,7 @@ process. The leader alone has a Course, and the helpers take from it how far the
 import math
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -28,7 +29,7 @@ from transformers import (
     TrainingArguments,
 )
 
-from utils import environment, memory, processes
+from utils import environment, memory, processes, threads
 from utils.adapters import Learner
 from utils.course import Conditions, Course, Training
 from utils.dataset import Example, PostDataset
@@ -59,9 +60,10 @@ def fine_tune(
     batch = _tokens_per_batch(dataset, settings, course.seconds_left(), conditions.scoring_speed)
     task = _Task(_beginnings(dataset, at_once), settings, conditions.precision, batch, at_once)
     processes.call_helpers(_help_out, language_model.network.config, task)
-    learner = _learn(language_model.network, task, course)
-    learned = course.finish()
-    learner.finish()
+    with threads.trials().held() if settings.steps else nullcontext():  # as many steps are to give the same bot
+        learner = _learn(language_model.network, task, course)
+        learned = course.finish()
+        learner.finish()
     learned.learned = learner.learned.as_dict()
     return learned
 
@@ -195,12 +197,13 @@ class _PostTrainer(Trainer):
 
     def training_step(self, model: torch.nn.Module, inputs: dict[str, Any], *rest: Any) -> torch.Tensor:
         tokens = inputs.pop("tokens")
-        if self._tokens_at_once is None:
-            loss = processes.average(super().training_step(model, inputs, *rest))
-        else:
-            pieces = _pieces(inputs, self._tokens_at_once, tokens)
-            loss = sum(super(_PostTrainer, self).training_step(model, piece, *rest) for piece in pieces)
-            memory.give_back()
+        with threads.watched("learning", tokens, self.args.device):
+            if self._tokens_at_once is None:
+                loss = processes.average(super().training_step(model, inputs, *rest))
+            else:
+                pieces = _pieces(inputs, self._tokens_at_once, tokens)
+                loss = sum(super(_PostTrainer, self).training_step(model, piece, *rest) for piece in pieces)
+                memory.give_back()
         if self._course:
             self._course.note(loss, tokens)
         return loss

@@ -100,8 +100,7 @@ def update_bot(
         return _unchanged(report, on_event)
 
     on_event(Event("stage", f"{new:,} new posts. Loading the bot"))
-    with environment.memory_errors_in_words("loading the bot"):
-        bot = Bot.load(folder)
+    bot = Bot.load(folder)
     from utils import footprint
 
     frugal = footprint.fitting(bot.language_model, settings)
@@ -228,7 +227,8 @@ def _learn(
     clock.lap("train")
     after = before  # unless the weights have changed
     if learned.improved:
-        after = measure_both("after the update", clock.ends(settings) - SAVING_SECONDS, list(map(len, before)))
+        until = clock.ends(settings) - SAVING_SECONDS * learned.slowdown
+        after = measure_both("after the update", until, list(map(len, before)))
     clock.lap("evaluate")
     (new_before, new_after), (old_before, old_after) = map(evaluation.comparable, before, after)
     return learned, Comparison(old_before, new_before, old_after, new_after)
