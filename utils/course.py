@@ -181,7 +181,7 @@ class Course(TrainerCallback):
         training.steps += 1
         now = time.monotonic()
         self._longest_step = max(self._longest_step * 0.9, now - self._step_began)
-        if not threads.trials().trying:
+        if not self._step_on_trial:
             self._pace.note(now - self._step_began, self._step_tokens)
         self._tell(kwargs["lr_scheduler"].get_last_lr()[0])
         done = len(training.validation) - 1  # the first one was before training
@@ -196,6 +196,7 @@ class Course(TrainerCallback):
 
     def _begin_step(self) -> None:
         self._step_began, self._step_tokens = time.monotonic(), 0
+        self._step_on_trial = threads.trials().trying  # its pace says little about the machine's then
 
     def _pause(self) -> None:
         if self._conditions.interlude:

@@ -91,7 +91,8 @@ class Trials:
         if self._seconds / self._amount > GAIN * pace:
             self._rest = REST * self._seconds
             self._go_back()
-        self._before = None
+        else:
+            self._before = None
 
     def _go_back(self) -> None:
         self.number, self._before = self._before[0], None
