@@ -5,6 +5,7 @@ import json
 import os
 import random
 import re
+import shutil
 import signal
 import time
 from contextlib import suppress
@@ -13,13 +14,14 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from utils import environment
 from utils.cleaning import clean
 from utils.dashboard import Dashboard, upload
 from utils.dashboard.game import ending, questions, score
 from utils.dashboard.html import author_card, copy_button, curve, post, posts_by_month, record_card
 from utils.dashboard.publish import PublishRegion
-from utils.dashboard.region import Region
-from utils.dashboard.runs import ChildFailed, Problem, Record, Run, Writer
+from utils.dashboard.region import DOUBLE_CLICK, Region
+from utils.dashboard.runs import ChildFailed, Errand, Problem, Record, Run, Writer
 from utils.dashboard.visitor import Visitor
 from utils.errors import BadFile, BadReference, TooFewPosts
 from utils.pipeline import make_bot
@@ -217,14 +219,15 @@ def test_a_bot_that_does_not_know_where_its_posts_came_from_says_so_on_the_page(
     assert not page.is_training()
 
 
-def test_who_is_writing_while_the_bot_is_renewed_finishes_first(bot: Path) -> None:
+def test_who_is_writing_while_the_bot_is_renewed_or_another_is_trained_finishes_first(bot: Path) -> None:
     page = Dashboard()
     page.open_bot(bot)
-    with page.write.occupied():
-        page.write.warm_up()
-        page.renew_bot(bot)
-        assert page.write._writer.is_going()
-    assert page.write._writer is None
+    for renew in (lambda: page.renew_bot(bot), page.train._before):
+        with page.write.occupied():
+            page.write.warm_up()
+            renew()
+            assert page.write._writer.is_going()
+        assert page.write._writer is None
     page.write.warm_up()
     page.renew_bot(bot.with_name("another"))
     assert page.write._writer.is_going(), "another bot was renewed"
@@ -294,6 +297,16 @@ def test_a_training_that_was_killed_is_no_secret(taught_model: Path, tmp_path: P
         list(events)
 
 
+def test_a_run_is_known_by_its_process_and_a_deleted_one_is_over(tmp_path: Path) -> None:
+    run, began = Run(tmp_path / "1"), environment.process_began(os.getpid())
+    run.folder.mkdir()
+    for seconds, going in ((0, True), (-5, True), (3600, False)):  # as it was; the clock was set; another process
+        (run.folder / "run.json").write_text(json.dumps({"pid": os.getpid(), "began": began + seconds}))
+        assert run.is_going() is going
+    shutil.rmtree(run.folder)
+    assert not run.is_going()
+
+
 def test_a_bot_writes_when_asked_and_stops_when_asked(bot: Path) -> None:
     writer = Writer(bot)
     try:
@@ -316,6 +329,24 @@ def test_the_page_comes_up_with_closed_parts_and_without_torch() -> None:
     closed = [region.body.layout.display for region in (page.train, page.write, page.game, page.update, page.keep)]
     assert closed == ["none"] * 5
     assert page.author.body.layout.display != "none"
+
+
+def test_a_double_click_deletes_nothing_and_takes_an_author_away_once() -> None:
+    page = Dashboard()
+    (page.visitor.folder / "mine.txt").write_text("a post of mine")
+    delete = page.keep._delete
+    delete.click()
+    delete.click()
+    assert (page.visitor.folder / "mine.txt").exists() and delete.description == page.keep.REALLY
+    time.sleep(DOUBLE_CLICK)
+    delete.click()
+    assert not (page.visitor.folder / "mine.txt").exists()
+
+    page.author._read("sample:unit7bakes")
+    away = page.author._cards.children[1].children[0]
+    away.click()
+    away.click()
+    assert page.author.authors == [] and "went wrong" not in page.author.status.widget.value
 
 
 def test_an_error_in_a_click_is_shown_and_not_lost() -> None:
@@ -353,6 +384,23 @@ def test_a_page_for_others_never_publishes_with_the_token_of_whoever_runs_it(
     form.publish_button.click()
     assert "Give your token for the Hub" in form.status.widget.value
     assert not form.busy
+
+
+def test_after_an_upload_that_failed_the_form_is_of_the_bot_that_was_opened_meanwhile(
+    bot: Path, tmp_path: Path
+) -> None:
+    other = Path(shutil.copytree(bot, tmp_path / "other"))
+    story = json.loads((bot / "bot.json").read_text())
+    (other / "bot.json").write_text(json.dumps({**story, "sources": ["diary.txt"], "authors": ["diary"]}))
+    form = PublishRegion()
+    form.offer(bot)
+    errand = form._errand = Errand(["share", str(tmp_path / "no-bot"), "--to", "hub", "--author", "mine"], {})
+    form.offer(other)
+    assert form.called.value == "@unit7bakes", "an upload is going on"
+    with pytest.raises(Problem, match="no bot in"):
+        form._follow(errand)
+    assert form.called.value == "a private author"
+    assert form.body.layout.display == "", "how it went can be read"
 
 
 def test_a_form_for_the_hub_knows_that_bundled_authors_are_fictional_and_asks_about_others(

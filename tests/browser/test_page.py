@@ -217,7 +217,9 @@ def test_all_that_a_visitor_left_is_deleted_on_demand(visit: Visit, visitors: Pa
     page.locator(".ht-drop input").set_input_files(tmp_path / "mine.txt")
     expect(page.get_by_text("mine.txt for a post")).to_be_visible(timeout=MINUTE)
     assert list(visitors.rglob("mine.txt"))
-    button(page, "Delete my posts and bots").click()
+    button(page, "Delete my posts and bots").dblclick()
+    expect(button(page, "Really delete all of them?")).to_be_visible()
+    time.sleep(1)  # who reads the question takes longer than a double click
     button(page, "Really delete all of them?").click()
     expect(page.get_by_text("All that was yours here is deleted")).to_be_visible()
     assert not list(visitors.rglob("mine.txt"))

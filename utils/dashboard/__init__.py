@@ -35,7 +35,7 @@ class Dashboard:
         self.visitor = Visitor()
         self.write = WriteRegion()
         self.game = GameRegion(self.write)
-        self.train = TrainRegion(self.visitor, self.write.leave, self.new_bot)
+        self.train = TrainRegion(self.visitor, self.write.renew, self.new_bot)
         self.update = UpdateRegion(self.visitor, self.write.renew, self.renew_bot, self.references)
         self.keep = KeepRegion(self.visitor, self.open_bot, self.is_training, self.write.leave)
         self.author = AuthorRegion(self.visitor, self.train.offer)

@@ -166,8 +166,9 @@ class AuthorRegion(Region):
         self._judge()
 
     def _remove(self, author: Author) -> None:
-        self.authors.remove(author)
-        self._show()
+        if author in self.authors:  # not yet taken away, by the first half of a double click
+            self.authors.remove(author)
+            self._show()
 
     def _judge(self) -> None:
         """Say whether that is enough to learn from, and tell the page."""

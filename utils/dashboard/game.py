@@ -16,16 +16,13 @@ from utils.bot import read_posts
 from utils.cleaning import clean
 from utils.dashboard import worker
 from utils.dashboard.html import post
-from utils.dashboard.region import Progress, Region, button, row
+from utils.dashboard.region import DOUBLE_CLICK, Progress, Region, button, row
 from utils.dashboard.write import WriteRegion
 from utils.errors import TooFewPosts
 from utils.timelines import Post, Timeline
 
 PAIRS = 5
 """Drafts in a game, and as many real posts: a minute or two of guessing."""
-
-SECONDS_TO_READ = 0.3
-"""A click sooner than that is the second half of a double click, and was not meant for this post."""
 
 SPARE = 3
 """Drafts that are written beyond that, because one that repeats a real post does not count."""
@@ -145,7 +142,7 @@ class GameRegion(Region):
 
     def guess(self, real: bool) -> None:
         """Take an answer, say whether it was right, and go on."""
-        if not self.playing or time.monotonic() - self._shown < SECONDS_TO_READ:
+        if not self.playing or time.monotonic() - self._shown < DOUBLE_CLICK:
             return
         question = self._asked[len(self._answers)]
         self._answers.append(real == question.real)

@@ -5,6 +5,7 @@ Knows nothing about what is in a bot.
 """
 
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import traitlets
 from utils import environment
 from utils.bot import is_version_before, read_story
 from utils.dashboard.publish import PublishRegion
-from utils.dashboard.region import Progress, Region, Status, button, labelled, row
+from utils.dashboard.region import DOUBLE_CLICK, Progress, Region, Status, button, labelled, row
 from utils.dashboard.visitor import ASSETS, Visitor
 from utils.errors import BadBot, UserError
 from utils.sharing import Maker, completed, files, shared_name, write_zip
@@ -53,6 +54,7 @@ class KeepRegion(Region):
         self._is_training, self._leave_bot = is_training, leave_bot
         self._bot: Path | None = None
         self._zip: Path | None = None
+        self._asked_to_delete = 0.0
         self._pack = button("Pack the bot", "Make a zip of the bot, without the posts it learned from")
         self._download = _Download()
         self._download.layout.display = "none"
@@ -109,7 +111,9 @@ class KeepRegion(Region):
     def delete(self) -> None:
         """Delete the visitor's folder; asks once before it does."""
         if self._delete.description != self.REALLY:
-            self._delete.description = self.REALLY
+            self._delete.description, self._asked_to_delete = self.REALLY, time.monotonic()
+            return
+        if time.monotonic() - self._asked_to_delete < DOUBLE_CLICK:
             return
         self._delete.description = self.DELETE
         if self._is_training() or self.hub.busy:

@@ -118,8 +118,9 @@ class PublishRegion(Region):
                 self._progress.show(event["fraction"], event["sentence"])
         finally:
             self._errand, self._stop.disabled = None, True
-        if self._wanted != self._bot:  # another bot was opened meanwhile
-            self.offer(self._wanted)
+            if self._wanted != self._bot:  # another bot was opened meanwhile
+                self.offer(self._wanted)
+                self._unfold()  # how it went is said there
         if errand.result:
             self._say_where(errand.result["url"], errand.result["private"])
         else:

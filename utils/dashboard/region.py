@@ -17,6 +17,9 @@ from utils.dashboard.html import details, escape
 from utils.dashboard.runs import ChildFailed
 from utils.errors import UserError
 
+DOUBLE_CLICK = 0.5
+"""Seconds; a click sooner than this after one that changed what is asked is its second half, and answers nothing."""
+
 
 class Status:
     """One line that says what is going on, read out by screen readers when it changes."""

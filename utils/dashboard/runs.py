@@ -28,6 +28,9 @@ APART = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP} if os.name == "nt
 POLL = 0.15
 """Seconds between two looks at what a training has said."""
 
+CLOCK_SET = 60.0
+"""Seconds by which a process may seem to have begun at another time, since the computer's clock was set meanwhile."""
+
 STOP = "asked-to-stop"
 """The file in a run's folder that ends it."""
 
@@ -144,9 +147,12 @@ class Run:
 
     def is_going(self) -> bool:
         """Whether the process is still there; a number that another process has now is not it."""
-        about = self.about
+        try:
+            about = self.about
+        except (OSError, ValueError):
+            return False  # its folder was deleted
         began = environment.process_began(about["pid"])
-        return began is not None and began == about["began"]
+        return began is not None and abs(began - about["began"]) < CLOCK_SET
 
     @property
     def seen(self) -> bool:

@@ -99,7 +99,10 @@ class WriteRegion(Region):
             self.unfreeze()
 
     def renew(self) -> None:
-        """The bot was replaced in its folder: what it is writing now it ends, and the next draft is the new one's."""
+        """Give the memory of the bot back as soon as it has written what it was asked for.
+
+        The next draft loads it anew, as it is in its folder by then.
+        """
         self._outdated = True
         if not self.busy:
             self.leave()
