@@ -30,6 +30,7 @@ from utils.errors import BadBot, BadReference, NetworkFailed
 from utils.events import Event
 from utils.new_posts import HANDFUL, MINIMUM_NEW_POSTS, plan, really_new, unknown
 from utils.pipeline import make_bot
+from utils.report import Clock
 from utils.scoring import Score
 from utils.settings import MAXIMUM_HELD_OUT, UPDATE_SETTINGS, TrainingSettings
 from utils.timelines import Post, Timeline, load
@@ -244,6 +245,18 @@ def test_the_untrained_figure_goes_on_meaning_all_held_out_posts(home: Path, tex
     untrained = models.load(report.model, torch.device("cpu"))
     figure = score(untrained, read_posts(home / "bot", "held_out")).bits_per_character
     assert report.held_out["bits_per_character_before"] == pytest.approx(figure, abs=2e-3)
+
+
+def test_where_time_suffices_for_some_held_out_posts_the_figures_are_of_these_and_that_is_said(
+    home: Path, texts: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Clock, "first_scoring_ends", lambda self, settings: time.monotonic())  # a batch of each kind
+    write(home / "posts.jsonl", texts)
+    before = read_story(home / "bot").held_out["bits_per_character_before"]
+    report = update_bot(home / "bot", settings=replace(QUICK), force=True)
+    assert report.comparison["new_posts"]["posts"] < report.new_posts["held_out"]
+    assert report.held_out["bits_per_character_before"] == pytest.approx(before, rel=0.1)
+    assert any(f"Only {report.held_out['posts']} of the" in sentence for sentence in report.warnings)
 
 
 @pytest.mark.parametrize(

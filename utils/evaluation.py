@@ -73,9 +73,18 @@ class Style:
     remark: str | None = None
 
 
-def measure(language_model: LanguageModel, texts: Sequence[str], sentence: str, on_event: OnEvent = ignore) -> Score:
-    """Score texts in the precision of the device; `sentence` says what for, while it runs."""
-    return total(_measure(language_model, texts, sentence, on_event))
+def measure(
+    language_model: LanguageModel,
+    texts: Sequence[str],
+    sentence: str,
+    on_event: OnEvent = ignore,
+    until: float = math.inf,
+) -> Score:
+    """Score texts in the precision of the device; `sentence` says what for, while it runs.
+
+    until: the moment of `time.monotonic` at which to be done; the texts for which there is no time are left out.
+    """
+    return total(_measure(language_model, texts, sentence, on_event, until))
 
 
 def measure_held_out(

@@ -112,10 +112,12 @@ class Clock:
     def paused(self) -> Iterator[None]:
         """Seconds inside the block are left out, of the budget as well."""
         began = time.monotonic()
-        yield
-        pause = time.monotonic() - began
-        self.started += pause
-        self._last += pause
+        try:
+            yield
+        finally:
+            pause = time.monotonic() - began
+            self.started += pause
+            self._last += pause
 
     def ends(self, settings: TrainingSettings) -> float:
         """The moment of `time.monotonic` at which all has to be done; infinite where steps count and not minutes."""

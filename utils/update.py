@@ -30,7 +30,7 @@ from utils.environment import find_path
 from utils.errors import BadBot, BadReference, ModelUnavailable, OutOfMemory
 from utils.events import Event, OnEvent, ignore
 from utils.new_posts import HANDFUL, MINIMUM_NEW_POSTS, REPLAY, Lesson, plan, really_new, unknown
-from utils.pipeline import introduce, read
+from utils.pipeline import HURRIED, introduce, read
 from utils.report import EVALUATION_MARGIN, SAVING_SECONDS, Clock, UpdateReport, added_up
 from utils.settings import UPDATE_SETTINGS, TrainingSettings
 from utils.story import Story
@@ -108,7 +108,7 @@ def update_bot(
     clock.lap("load")
     if lesson.new_training < HANDFUL:
         return _unchanged(replace(report, reason=ALIKE.format(new=new), seconds=clock.seconds()), on_event)
-    untrained = _score_untrained(story.model, lesson.held_out_since, clock, on_event)
+    untrained = _score_untrained(story.model, lesson.held_out_since, settings, clock, on_event)
     learned, comparison = _learn(bot.language_model, lesson, settings, frugal, clock, on_event, should_stop)
     device = bot.language_model.device
     report = replace(
@@ -120,7 +120,7 @@ def update_bot(
         steps=learned.steps,
         tokens_trained=learned.tokens,
         stopped=learned.stopped,
-        warnings=[*frugal.given_up(), *_doubts(learned, lesson, settings)],
+        warnings=[*frugal.given_up(), *_doubts(learned, comparison, lesson, settings)],
     )
     for sentence in report.warnings:
         on_event(Event("warning", sentence))
@@ -169,7 +169,9 @@ def _checked(origin: Origin | None, folder: Path) -> Origin:
     return origin
 
 
-def _score_untrained(model: str, texts: Sequence[str], clock: Clock, on_event: OnEvent) -> "Score | None":
+def _score_untrained(
+    model: str, texts: Sequence[str], settings: TrainingSettings, clock: Clock, on_event: OnEvent
+) -> "Score | None":
     """What the untrained model makes of the new held-out posts, so that `bits_per_character_before` can go on
     meaning all of them; None where that model cannot be had now."""
     from utils import evaluation, models
@@ -178,9 +180,8 @@ def _score_untrained(model: str, texts: Sequence[str], clock: Clock, on_event: O
         with clock.paused():
             models.prepare(model, on_event)
         untrained = models.load(model, environment.device())
-        score = evaluation.measure(
-            untrained, texts, "Scoring the new held-out posts with the untrained model", on_event
-        )
+        sentence = "Scoring the new held-out posts with the untrained model"
+        score = evaluation.measure(untrained, texts, sentence, on_event, clock.first_scoring_ends(settings))
     except (ModelUnavailable, OutOfMemory) as error:
         on_event(Event("warning", f"The untrained model could not be compared. {error}"))
         score = None
@@ -234,10 +235,13 @@ def _learn(
     return learned, Comparison(old_before, new_before, old_after, new_after)
 
 
-def _doubts(learned: "Training", lesson: Lesson, settings: TrainingSettings) -> list[str]:
+def _doubts(learned: "Training", comparison: Comparison, lesson: Lesson, settings: TrainingSettings) -> list[str]:
     """Few steps are no wonder where there are few posts; they are where the time was too short for one pass."""
     hurried = learned.tokens < lesson.dataset.training_tokens()
-    return replace(learned, improved=True).doubts(settings) if hurried else []
+    doubts = replace(learned, improved=True).doubts(settings) if hurried else []
+    scored = comparison.old_after.posts + comparison.new_after.posts
+    posts = len(lesson.held_out_before) + len(lesson.held_out_since)
+    return doubts if scored == posts else [*doubts, HURRIED.format(scored=scored, posts=posts)]
 
 
 def _retold(
@@ -252,7 +256,7 @@ def _retold(
     """The bot's story, with this chapter in it."""
     now = comparison.old_after + comparison.new_after
     figure_before = story.held_out["bits_per_character_before"]
-    since = untrained.bits if untrained else figure_before * comparison.new_after.characters
+    figure_since = untrained.bits_per_character if untrained else figure_before
     handles = [timeline.author for timeline in timelines if timeline.author.startswith("@")]
     accounts = {account["handle"]: account for account in story.accounts}
     accounts |= {timeline.account.handle: asdict(timeline.account) for timeline in timelines if timeline.account}
@@ -268,7 +272,7 @@ def _retold(
             "posts": now.posts,
             "characters": now.characters,
             "bits_per_character_before": round(
-                (figure_before * comparison.old_after.characters + since) / now.characters, 4
+                figure_before + (figure_since - figure_before) * comparison.new_after.characters / now.characters, 4
             ),
             "bits_per_character": round(now.bits_per_character, 4),
         },
