@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from tiny import save_tiny_model
 
 from utils.atomic import replacing_folder
-from utils.bot import Bot, check_output_folder, read_story
+from utils.bot import BEFORE, Bot, check_output_folder, read_story
 from utils.errors import BadBot
 from utils.pipeline import make_bot
 from utils.settings import CleaningSettings, TrainingSettings
@@ -138,6 +138,15 @@ def test_a_bot_with_a_strangers_file_in_it_is_not_replaced(folder: Path) -> None
     (folder / "notes.txt").write_text("precious")
     with pytest.raises(BadBot, match="notes.txt"):
         check_output_folder(folder)
+
+
+def test_what_lies_where_the_version_before_belongs_is_not_replaced_either(folder: Path) -> None:
+    beside = folder.with_name(folder.name + BEFORE)
+    beside.mkdir()
+    (beside / "notes.txt").write_text("precious")
+    with pytest.raises(BadBot, match="notes.txt"):
+        check_output_folder(folder)
+    assert (beside / "notes.txt").read_text() == "precious"
 
 
 def test_a_folder_that_only_looks_like_a_bot_is_not_replaced(tmp_path: Path) -> None:

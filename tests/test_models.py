@@ -162,6 +162,27 @@ def test_a_hub_that_cannot_be_reached_is_given_up_soon_with_a_way_out(monkeypatc
     )
 
 
+def test_a_download_from_the_hub_that_broke_off_is_taken_up_again_and_not_for_the_model(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Older versions of the Hub's library leave no note of what a whole download would have been."""
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    kept, commit = environment.cache_folder() / "hub/models--somebody--model", "0" * 40
+    for name, content in (("refs/main", commit), (f"snapshots/{commit}/config.json", "{}")):
+        (kept / name).parent.mkdir(parents=True)
+        (kept / name).write_text(content)
+    with pytest.raises(ModelUnavailable, match="cannot be reached now, and was not fetched before"):
+        models.prepare("somebody/model")
+
+
+def test_a_cache_named_from_here_is_the_same_from_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the page starts works in folders of its own."""
+    monkeypatch.setenv("HUGGINGTWEETS_CACHE", "cache")
+    monkeypatch.setenv("HUGGINGTWEETS_SHELF", "shelf")
+    monkeypatch.chdir(tmp_path)
+    assert (environment.cache_folder(), environment.shelf_folder()) == (tmp_path / "cache", tmp_path / "shelf")
+
+
 BAD_NAMES = [
     ("gpt5", "There is no model called 'gpt5'. Expected one of smollm2-135m,"),
     ("", "There is no model called ''"),

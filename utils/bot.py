@@ -123,26 +123,30 @@ class Bot:
 
 
 def check_output_folder(folder: Path, mend: str = "Choose another --out folder.") -> None:
-    """Raise `BadBot` unless a bot can be written here: a folder that is new, empty or holds a bot.
+    """Raise `BadBot` unless a bot can be written here: a folder that is new, empty or holds a bot, and so the version
+    before beside it, which is replaced as well.
 
     mend: what the user can do about it.
     """
     folder = _absolute(folder)
     try:
-        if folder.exists() and not folder.is_dir():
-            raise BadBot(f"{folder} is a file; choose another --out, a folder that is new or holds a bot.")
-        foreign = [path.name for path in folder.iterdir() if path.name not in BOT_FILES] if folder.exists() else []
-        if foreign:
-            raise BadBot(
-                f"{folder} holds something that is not a bot ({_some(foreign)}), and it stays as it is. {mend}"
-            )
-        if folder.exists() and any(folder.iterdir()):
-            read_story(folder)  # a bot that is replaced has to be one
+        for replaced in (folder, version_before(folder)):
+            _check_replaceable(replaced, mend)
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent):
             pass
     except OSError as error:
         raise BadBot(f"No bot can be written to {folder}: {error.strerror or error}. {mend}") from error
+
+
+def _check_replaceable(folder: Path, mend: str) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise BadBot(f"{folder} is a file; choose another --out, a folder that is new or holds a bot.")
+    foreign = [path.name for path in folder.iterdir() if path.name not in BOT_FILES] if folder.exists() else []
+    if foreign:
+        raise BadBot(f"{folder} holds something that is not a bot ({_some(foreign)}), and it stays as it is. {mend}")
+    if folder.exists() and any(folder.iterdir()):
+        read_story(folder)  # a bot that is replaced has to be one
 
 
 def _some(names: list[str]) -> str:

@@ -30,9 +30,12 @@ BFLOAT16_GAIN = 1.3
 
 
 def cache_folder() -> Path:
-    """Where pre-trained weights are kept: `$HUGGINGTWEETS_CACHE`, or the user's cache folder."""
+    """Where pre-trained weights are kept: `$HUGGINGTWEETS_CACHE`, or the user's cache folder.
+
+    Whole paths, here and for the shelf, since what the page starts works in other folders than the page.
+    """
     if chosen := os.environ.get("HUGGINGTWEETS_CACHE"):
-        return Path(chosen).expanduser()
+        return Path(chosen).expanduser().absolute()
     if sys.platform == "win32" and (local := os.environ.get("LOCALAPPDATA")):
         return Path(local) / "huggingtweets"
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "huggingtweets"
@@ -41,7 +44,7 @@ def cache_folder() -> Path:
 def shelf_folder() -> Path:
     """Where fetched posts are kept: `$HUGGINGTWEETS_SHELF`, or a folder in the cache."""
     chosen = os.environ.get("HUGGINGTWEETS_SHELF")
-    return Path(chosen).expanduser() if chosen else cache_folder() / "posts"
+    return Path(chosen).expanduser().absolute() if chosen else cache_folder() / "posts"
 
 
 def keep_posts_in(folder: Path) -> None:

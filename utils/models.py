@@ -61,11 +61,9 @@ CATALOGUE = {
         CatalogueEntry(
             "smollm2-135m-base", "HuggingFaceTB/SmolLM2-135M", 134_515_008, "Apache-2.0", "before chat training"
         ),
-        CatalogueEntry(
-            "smollm2-360m", "HuggingFaceTB/SmolLM2-360M", 361_821_120, "Apache-2.0", "larger, slower, better"
-        ),
+        CatalogueEntry("smollm2-360m", "HuggingFaceTB/SmolLM2-360M", 361_821_120, "Apache-2.0", "larger and slower"),
         CatalogueEntry("gpt2", "openai-community/gpt2", 124_439_808, "MIT", "what the first huggingtweets used"),
-        CatalogueEntry("distilgpt2", "distilbert/distilgpt2", 81_912_576, "Apache-2.0", "the fastest"),
+        CatalogueEntry("distilgpt2", "distilbert/distilgpt2", 81_912_576, "Apache-2.0", "the smallest"),
         CatalogueEntry("gpt2-medium", "openai-community/gpt2-medium", 354_823_168, "MIT", "wants a GPU"),
         CatalogueEntry("qwen3-0.6b", "Qwen/Qwen3-0.6B-Base", 596_049_920, "Apache-2.0", "many languages; wants a GPU"),
     )
@@ -170,9 +168,9 @@ def _from_hub(name: str, hub_id: str, on_event: OnEvent) -> Path:
     files = ["*.json", "*.safetensors", "merges.txt", "vocab.txt", "tokenizer.model"]
     cache = environment.cache_folder() / "hub"
     try:
-        return Path(snapshot_download(hub_id, cache_dir=cache, allow_patterns=files, local_files_only=True))
-    except LocalEntryNotFoundError:
-        pass  # never fetched, or not to the end
+        return _checked(Path(snapshot_download(hub_id, cache_dir=cache, allow_patterns=files, local_files_only=True)))
+    except (LocalEntryNotFoundError, ModelUnavailable):
+        pass  # never fetched, or not to the end, which versions of the library before 1.22 do not notice
     except HFValidationError as error:
         raise ModelUnavailable(f"{hub_id} cannot be the name of a model on the Hub. Check its spelling.") from error
     on_event(Event("stage", f"Fetching {name} from the Hugging Face Hub (once)"))
@@ -185,7 +183,7 @@ def _from_hub(name: str, hub_id: str, on_event: OnEvent) -> Path:
         ) from error
     except RepositoryNotFoundError as error:
         raise ModelUnavailable(f"The Hugging Face Hub has no model {hub_id}. Check its spelling.") from error
-    except (HTTPError, OSError) as error:
+    except (HTTPError, OSError, RuntimeError, ValueError) as error:  # the last two are what its Xet client raises
         if getattr(error, "errno", None) == errno.ENOSPC:
             raise _disk_full(cache) from error
         raise ModelUnavailable(

@@ -35,6 +35,7 @@ from utils import environment
 from utils.bot import Bot
 from utils.cleaning import CleanTimeline
 from utils.copies import CopyIndex
+from utils.errors import OutOfMemory
 from utils.events import Event
 from utils.settings import WritingSettings
 from utils.story import public_names
@@ -240,12 +241,14 @@ class Tracker(Silence):
         return outcome
 
     def _write(self, bot: Bot) -> "list[Draft]":
-        """Drafts of the finished bot, as many as are finished in time."""
+        """Drafts of the finished bot, as many as are finished in time; none where memory does not suffice."""
         from utils import generation
 
         until = time.monotonic() + self.seconds_for_drafts
         settings = WritingSettings(seed=bot.story.settings["seed"])
-        return generation.write(bot, "", DRAFTS, settings, should_stop=lambda: time.monotonic() > until).drafts
+        with suppress(OutOfMemory):
+            return generation.write(bot, "", DRAFTS, settings, should_stop=lambda: time.monotonic() > until).drafts
+        return []
 
     def _log_tables(self, drafts: "list[Draft]", copies: CopyIndex) -> None:
         on_the_way = [[when, *self._shown(data["post"], copies.find(data["text"]))] for when, data in self._drafts]
