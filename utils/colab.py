@@ -73,4 +73,4 @@ def prepare() -> None:
 
     output.enable_custom_widget_manager()
     if shutil.which("nvidia-smi") is None:
-        print("There is no GPU. It works without one; Runtime → Change runtime type → T4 GPU makes it much faster.")
+        print("There is no GPU. It works without one; Runtime → Change runtime type → T4 GPU should make it faster.")

@@ -51,7 +51,7 @@ FEW_STEPS = 5
 """A training that gets no further than this was given too little time, and says so."""
 
 DRAFTS = 5
-"""The interlude comes before training and after each fifth of it: often enough to watch the voice arrive."""
+"""Interludes: one before training, and one after each fifth of it but the last; enough to watch the voice arrive."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Conditions:
     scoring_speed: characters of posts that this machine scores in a second; where that is not known, so many
         that it does not matter.
     tokens_at_once: where memory is tight, the tokens of a step that are computed together; None: all.
-    interlude: called between steps, before training and after each fifth of it, with the share that is
+    interlude: called between steps, before training and after each fifth of it but the last, with the share that is
         over; its time is part of the training's.
     """
 

@@ -27,7 +27,7 @@ from utils.timelines.handles import parse
 from utils.tracking import Silence
 
 SECONDS_A_DRAFT, SHARE_FOR_DRAFTS = 4.0, 0.1
-"""A draft during training takes no longer than this, and all six no more than this share of the minutes."""
+"""A draft during training takes no longer than this, and all of them no more than this share of the minutes."""
 
 HURRIED = (
     "Only {scored} of the {posts} held-out posts were scored, before and after alike; the minutes did not "
@@ -108,7 +108,7 @@ def make_bot(
         download of the model does not count.
     should_stop: asked during training; True ends it, and the best bot so far is kept.
     apart: each file is an author of its own; else all files are one author's.
-    watch: write a draft before training and after each fifth of it, as `draft` events.
+    watch: write a draft before training and after each fifth of it but the last, as `draft` events.
     tracker: what keeps a record of it.
     Raises a `UserError` for whatever the user can mend, before any time is spent on training.
     """
@@ -245,8 +245,9 @@ def make_bot(
 def _show_a_draft(model: LanguageModel, settings: TrainingSettings, on_event: OnEvent) -> Callable[[float], None]:
     """What to do between steps, so that one can watch the voice arrive: one draft, always from the same chance."""
     from utils import generation
+    from utils.course import DRAFTS
 
-    seconds = min(SECONDS_A_DRAFT, SHARE_FOR_DRAFTS * settings.minutes * 60 / 6)
+    seconds = min(SECONDS_A_DRAFT, SHARE_FOR_DRAFTS * settings.minutes * 60 / DRAFTS)
 
     def show(progress: float) -> None:
         text = generation.glimpse(model, settings.seed, seconds)

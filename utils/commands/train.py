@@ -71,7 +71,7 @@ def knobs(command: Callable) -> Callable:
 @apart_option
 @queue_option
 @stop_file_option
-@click.option("--watch", is_flag=True, help="Write a draft before training and after each fifth of it.")
+@click.option("--watch", is_flag=True, help="Write a draft before training and after each of its first four fifths.")
 @knobs
 @json_option
 @events_option
