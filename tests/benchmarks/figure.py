@@ -48,9 +48,9 @@ TICKS = {1: "1 s", 3: "3 s", 10: "10 s", 30: "30 s", 60: "1 min", 120: "2 min", 
 ROOM = 0.22
 """The share of the width to the right of the last point, for its name."""
 
-ON_WRITING, OUTSIDE, NEAR = 400, 1000, 12
-"""What it costs to stand on other writing or outside, where a sixtieth of a piece of line costs 1; and so near, in
-pixels, to the end of another's line, a name would be taken for that one's."""
+ON_LINE, ON_WRITING, OUTSIDE, NEAR = 3, 400, 1000, 12
+"""What it costs to stand on a sixtieth of a piece of line, on other writing or outside, where a point farther away
+costs 1; and so near, in pixels, to the end of another's line, a name would be taken for that one's."""
 
 STYLE = dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), GREY)
 STYLE |= {"font.size": TEXT, "svg.hashsalt": "huggingtweets"}  # the same results give the same file
@@ -58,7 +58,8 @@ STYLE |= {"font.size": TEXT, "svg.hashsalt": "huggingtweets"}  # the same result
 LETTERS = 20
 """In a line of a name; longer ones get another line."""
 
-PLACES = [(8, 0), (8, 10), (8, -10), (8, 20), (8, -20), (-4, 14), (-4, -14), (8, 30), (8, -30), (-4, 26), (-4, -26)]
+PLACES = [(8, 0), (8, 10), (8, -10), (8, 20), (8, -20), (-4, 14), (-4, -14), (8, 30), (8, -30), (-4, 26), (-4, -26),
+          (-4, 38), (-4, -38)]  # fmt: skip
 """Where a name may stand, in points from the end of its line; the first that covers least is taken."""
 
 
@@ -227,7 +228,7 @@ def _place(panel: "Axes", names: "Sequence[Annotation]") -> None:
         outside = box.x1 > panel.bbox.x1 or box.y0 < panel.bbox.y0
         others = taken + [end for other, end in ends.items() if other is not name]
         others = sum(bool(Bbox.intersection(box, other)) for other in others)
-        return box.count_contains(inked) + abs(place[1]) + ON_WRITING * others + OUTSIDE * outside
+        return ON_LINE * box.count_contains(inked) + abs(place[1]) + ON_WRITING * others + OUTSIDE * outside
 
     for name in reversed(names):  # ours first
         covered(name, min(PLACES, key=lambda place: covered(name, place)))
