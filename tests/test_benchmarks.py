@@ -257,6 +257,12 @@ def test_the_names_of_the_lines_are_on_the_picture_and_not_on_each_other() -> No
         assert not [other for other in boxes[:number] if Bbox.intersection(box, other)]
 
 
+def test_budgets_that_ended_nearly_together_share_a_label() -> None:
+    pytest.importorskip("matplotlib")
+    made, _ = figure.picture([record("ours", 1.6, *run) for run in ((58, 1), (250, 5), (260, 15))])
+    assert [text.get_text() for text in made.axes[0].texts if "min" in text.get_text()] == ["1 min", "5, 15 min"]
+
+
 @pytest.mark.parametrize("colour", [figure.GREY, *figure.COLOURS.values()])
 def test_colours_can_be_told_from_a_light_page_and_from_a_dark_one(colour: str) -> None:
     def luminance(code: str) -> float:

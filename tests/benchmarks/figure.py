@@ -52,6 +52,9 @@ ON_LINE, ON_WRITING, OUTSIDE, NEAR = 3, 400, 1000, 12
 """What it costs to stand on a sixtieth of a piece of line, on other writing or outside, where a point farther away
 costs 1; and so near, in pixels, to the end of another's line, a name would be taken for that one's."""
 
+TOGETHER = 1.3
+"""The ratio of two times below which their labels would run into each other."""
+
 STYLE = dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), GREY)
 STYLE |= {"font.size": TEXT, "svg.hashsalt": "huggingtweets"}  # the same results give the same file
 
@@ -193,10 +196,22 @@ def _draw_line(panel: "Axes", key: tuple[str, int | None], group: Sequence[Recor
     panel.plot(*zip(*points, strict=True), color=colour, marker=marker, linewidth=2.4, markersize=6, zorder=3)
     if key[0] == "ours":
         panel.margins(y=0.16)
-        for minutes, point in zip(sorted({r["conditions"]["run"]["minutes"] for r in group}), points, strict=True):
-            panel.annotate(f"{minutes:g} min", point, (0, -8), textcoords="offset points", ha="center", va="top",
-                           color=colour, fontsize=SMALL)  # fmt: skip
+        budgets = sorted({record["conditions"]["run"]["minutes"] for record in group})
+        for text, point in _budget_labels(budgets, points):
+            panel.annotate(text, point, (0, -8), textcoords="offset points", ha="center", va="top", color=colour,
+                           fontsize=SMALL)  # fmt: skip
     return points
+
+
+def _budget_labels(budgets: Sequence[float], points: Points) -> list[tuple[str, tuple[float, float]]]:
+    """What stands under the points of ours; budgets that ended nearly together, as posts are learned, share one."""
+    shared: list[tuple[str, tuple[float, float]]] = []
+    for minutes, point in zip(budgets, points, strict=True):
+        text = f"{minutes:g}"
+        if shared and point[0] < TOGETHER * shared[-1][1][0]:
+            text = f"{shared.pop()[0]}, {text}"
+        shared.append((text, point))
+    return [(f"{text} min", point) for text, point in shared]
 
 
 def _ratio(panel: "Axes", records: Sequence[Record]) -> None:
