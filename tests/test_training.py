@@ -36,11 +36,13 @@ def learn(
     should_stop: Callable[[], bool] = lambda: False,
     interlude: Callable[[float], None] | None = None,
     times: int = 1,
+    scoring_speed: float = 1e9,
     **settings: Any,
 ) -> tuple[LanguageModel, Training]:
     """Fine-tune a model of a folder on a bundled author; returns the model and how it went.
 
-    times: how often each training post is there, so that a fast machine does not come to their end.
+    times: how often each training post is there, so that a fast machine does not come to their end. scoring_speed:
+    characters a second that it is said to score.
     """
     language_model = load_folder(model, CPU)
     dataset = build([clean(load("sample:unit7bakes"))], language_model.encode, seed=0)
@@ -51,7 +53,9 @@ def learn(
     wanted = TrainingSettings(**settings)
     ends = math.inf if wanted.steps else time.monotonic() + wanted.minutes * 60
     on_event = (events if events is not None else []).append
-    conditions = Conditions(ends, precision, on_event=on_event, should_stop=should_stop, interlude=interlude)
+    conditions = Conditions(
+        ends, precision, on_event=on_event, should_stop=should_stop, interlude=interlude, scoring_speed=scoring_speed
+    )
     return language_model, fine_tune(language_model, dataset, wanted, conditions)
 
 
@@ -88,6 +92,20 @@ def test_the_budget_of_minutes_is_kept_and_the_learning_rate_follows_the_clock(t
     fractions = [event.fraction for event in events if event.kind == "loss"]
     assert fractions == sorted(fractions)
     assert fractions[-1] > 0.5
+
+
+def test_a_slow_machine_takes_smaller_steps_at_a_rate_that_is_smaller_by_the_root_of_that(tmp_path: Path) -> None:
+    model = save_tiny_model(tmp_path / "model")
+    tokens, rates = [], []
+    for speed in (1e9, 1.0):
+        events: list[Event] = []
+        learn(model, events, minutes=0.05, times=100, validation=["The oven is warm."], scoring_speed=speed)
+        steps = [event.data for event in events if event.kind == "loss"]
+        tokens.append(steps[-1]["tokens"] / len(steps))
+        rates.append(max(step["learning_rate"] for step in steps))
+    assert tokens[1] < tokens[0] / 3
+    assert rates[0] == pytest.approx(TrainingSettings().learning_rate, rel=0.1)
+    assert rates[1] == pytest.approx(rates[0] / 2, rel=0.1)
 
 
 def test_more_time_than_the_posts_can_use_is_not_spent(tmp_path: Path) -> None:

@@ -95,7 +95,8 @@ def _learn(network: PreTrainedModel, task: _Task, course: Course | None) -> Lear
     """Run the Trainer, in the leader with its course."""
     settings = task.settings
     learner = Learner(network, settings)
-    optimiser = torch.optim.AdamW(learner.parameters, lr=settings.learning_rate, betas=(0.9, 0.99), weight_decay=0.0)
+    rate = settings.learning_rate * math.sqrt(task.tokens_per_batch / settings.tokens_per_batch)
+    optimiser = torch.optim.AdamW(learner.parameters, lr=rate, betas=(0.9, 0.99), weight_decay=0.0)
     with tempfile.TemporaryDirectory() as scratch, processes.losses_in_words():
         arguments = TrainingArguments(
             output_dir=scratch,
