@@ -56,7 +56,7 @@ class Effort:
 
 EFFORTS = {
     "test": Effort(
-        TrainingSettings(steps=16, tokens_per_batch=256),
+        replace(CAREFUL, steps=16, tokens_per_batch=256),
         seconds=2, steps=2, tokens=256, seeds=(0,), posts=4, drafts=30,
     ),
     "reader": Effort(
