@@ -195,7 +195,7 @@ def _draw_line(panel: "Axes", key: tuple[str, int | None], group: Sequence[Recor
     points = _points(key, group)
     panel.plot(*zip(*points, strict=True), color=colour, marker=marker, linewidth=2.4, markersize=6, zorder=3)
     if key[0] == "ours":
-        panel.margins(y=0.16)
+        panel.margins(y=0.28)
         budgets = sorted({record["conditions"]["run"]["minutes"] for record in group})
         for text, point in _budget_labels(budgets, points):
             panel.annotate(text, point, (0, -8), textcoords="offset points", ha="center", va="top", color=colour,
