@@ -253,7 +253,7 @@ def test_where_time_suffices_for_some_held_out_posts_the_figures_are_of_these_an
     monkeypatch.setattr(Clock, "first_scoring_ends", lambda self, settings: time.monotonic())  # a batch of each kind
     write(home / "posts.jsonl", texts)
     before = read_story(home / "bot").held_out["bits_per_character_before"]
-    report = update_bot(home / "bot", settings=replace(QUICK), force=True)
+    report = update_bot(home / "bot", settings=QUICK, force=True)
     assert report.comparison["new_posts"]["posts"] < report.new_posts["held_out"]
     assert report.held_out["bits_per_character_before"] == pytest.approx(before, rel=0.1)
     assert any(f"Only {report.held_out['posts']} of the" in sentence for sentence in report.warnings)
