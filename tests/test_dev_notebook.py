@@ -81,6 +81,11 @@ def test_its_outputs_are_kept_and_come_from_the_long_run() -> None:
     assert len(json.dumps(NOTEBOOK)) < 1_200_000, "it opens at once"
 
 
+def test_the_sweep_that_it_shows_is_the_one_in_the_file() -> None:
+    shown = next("".join(cell["outputs"][0]["text"]) for cell in CODE if cell["id"] == "sweep")
+    assert "learning_rate:" in shown and shown.rstrip() in (ROOT / "sweep.yaml").read_text("utf-8")
+
+
 def test_every_picture_is_described() -> None:
     pictures = [output for cell in CODE for output in cell["outputs"] if "image/png" in output.get("data", {})]
     assert len(pictures) >= 10
