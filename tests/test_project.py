@@ -5,13 +5,14 @@ import os
 import re
 import subprocess
 import sys
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, metadata, version
 from pathlib import Path
 
 import pytest
 import yaml
 from clean_notebooks import KEEPS_OUTPUTS, cleaned
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
 from utils.colab import FOR_TESTS
 from utils.dashboard import Dashboard
@@ -27,6 +28,9 @@ from utils.settings import (
 )
 
 ROOT = Path(__file__).parent.parent
+
+ADMITTED = ("3.11.0", "3.12.0", "3.13.0")
+"""The first release of each Python that the Makefile lets pass."""
 
 USED = {
     "cells": [
@@ -93,6 +97,19 @@ def test_the_versions_that_were_tested_are_those_that_are_installed() -> None:
         if found != line.partition("==")[2]:
             differing[name] = found
     assert not differing, "pip install -r requirements.txt -c constraints.txt"
+
+
+def test_what_was_tested_installs_on_every_python_that_is_admitted() -> None:
+    """Debian 12 has 3.11.2, and a package that asks for a later 3.11 makes pip fail with a riddle."""
+    refused = {}
+    for name in requirements(read("constraints.txt")):
+        try:
+            asked = SpecifierSet(metadata(name)["Requires-Python"] or "")
+        except PackageNotFoundError:  # what only the benchmark needs, or another system
+            continue
+        if missing := [python for python in ADMITTED if python not in asked]:
+            refused[name] = (str(asked), missing)
+    assert not refused
 
 
 def test_both_ends_of_the_ranges_can_be_tried_by_a_version_that_exists() -> None:
