@@ -132,7 +132,7 @@ def _tell(draft: Draft | None, writing: Writing, count: int, on_event: OnEvent) 
     if draft is None:
         writing.rewritten += 1
         done = len(writing.drafts)
-        again = f"{done} of {count} drafts; {writing.rewritten} did not fit and are written again"
+        again = f"{done} of {count} drafts; rewritten for not fitting: {writing.rewritten}"
         on_event(Event("stage", again, done / count))
         return
     writing.drafts.append(draft)
