@@ -11,7 +11,7 @@ RUN := .venv/bin/python
 .PHONY: demo test test-lowest test-newest benchmark pictures
 
 demo: .venv/installed
-	JUPYTER_PATH=$(CURDIR)/utils/dashboard/share/jupyter $(RUN) -m voila huggingtweets-demo.ipynb $(VOILA)
+	JUPYTER_PATH="$(CURDIR)/utils/dashboard/share/jupyter" $(RUN) -m voila huggingtweets-demo.ipynb $(VOILA)
 
 test: .venv/installed .venv/browser
 	HUGGINGTWEETS_EFFORT=test $(RUN) -m pytest tests --nbval-lax huggingtweets-demo.ipynb huggingtweets-dev.ipynb
@@ -25,7 +25,7 @@ benchmark: .venv/benchmark
 	PYTHONPATH=tests $(RUN) -m benchmarks $(BENCHMARK)
 
 pictures: .venv/installed .venv/browser
-	PICTURES=$(CURDIR)/tests/browser/pictures MINUTES=$(MINUTES) $(RUN) -m pytest tests/browser/test_page.py -k whole_way
+	PICTURES="$(CURDIR)/tests/browser/pictures" MINUTES=$(MINUTES) $(RUN) -m pytest tests/browser/test_page.py -k whole_way
 
 .venv/installed: requirements.txt constraints.txt
 	@$(RUN) -m pip --version > /dev/null 2>&1 || $(PYTHON) -c "import sys; v = sys.version_info[:2]; \

@@ -120,6 +120,16 @@ def test_parts_come_in_order_and_the_manifest_says_which_there_are(tmp_path: Pat
     assert timeline.remarks == ("y.zip lists tweets-part3.js, which is not in it; the posts there are missing.",)
 
 
+def test_the_data_folder_of_an_archive_alone_is_whole(tmp_path: Path) -> None:
+    parts = {
+        f"tweets{part}.js": javascript("tweets", [{"tweet": {"full_text": f"part{part}"}}]) for part in ("", "-part1")
+    }
+    listed = manifest(tweets=["data/tweets.js", "data/tweets-part1.js", "data/tweets-part2.js"])
+    timeline = load(write_folder(tmp_path / "data", {**parts, "manifest.js": listed}))
+    assert [post.text for post in timeline.posts] == ["part", "part-part1"]
+    assert timeline.remarks == ("data lists tweets-part2.js, which is not in it; the posts there are missing.",)
+
+
 def test_of_an_edited_post_the_last_version_stays_and_the_others_are_counted(tmp_path: Path) -> None:
     ids = ["10", "11", "12"]
     places = [

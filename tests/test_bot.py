@@ -140,6 +140,19 @@ def test_a_bot_with_a_strangers_file_in_it_is_not_replaced(folder: Path) -> None
         check_output_folder(folder)
 
 
+def test_what_file_browsers_leave_behind_stops_nothing(folder: Path) -> None:
+    bot = Bot.load(folder)
+    for name in (".DS_Store", "._bot.json", "Thumbs.db", ".README.md.4711.partial"):
+        (folder / name).write_bytes(b"\0")
+    check_output_folder(folder)
+    bot.save(folder)
+    assert Bot.load(folder).training == bot.training
+    empty = folder.with_name("empty")
+    empty.mkdir()
+    (empty / ".DS_Store").write_bytes(b"\0")
+    check_output_folder(empty)
+
+
 def test_what_lies_where_the_version_before_belongs_is_not_replaced_either(folder: Path) -> None:
     beside = folder.with_name(folder.name + BEFORE)
     beside.mkdir()

@@ -117,6 +117,14 @@ def test_too_little_text_is_an_error_that_says_how_much_there_is() -> None:
     )
 
 
+def test_an_author_of_a_few_long_posts_is_told_so_at_once() -> None:
+    few = clean(timeline(*(f"this is number {n}, and " + "it goes on and on " * 30 for n in range(19))))
+    many = clean(timeline(*(f"this is post number {n} of mine" for n in range(400))))
+    for timelines in ([few], [many, few]):
+        with pytest.raises(TooFewPosts, match="@someone has 19 posts to learn from; training needs at least 20"):
+            check_enough(timelines)
+
+
 def test_a_second_author_makes_up_for_a_quiet_one_with_a_warning() -> None:
     quiet = clean(timeline(*(f"this is post number {n} of mine" for n in range(200))))
     quiet_pair = check_enough([quiet, quiet])

@@ -2,7 +2,7 @@ import random
 
 import pytest
 
-from utils.copies import CopyIndex, five_grams, fold, near_duplicates, words
+from utils.copies import CopyIndex, first_words, five_grams, fold, near_duplicates, words
 
 POST = "Lit up at dusk, and the goat said nothing about the biscuits at all."
 
@@ -35,6 +35,19 @@ def test_a_short_post_is_copied_only_whole() -> None:
 
 def test_words_keep_contractions_and_numbers_whole() -> None:
     assert words("I can't — it's 3.14, isn't it?") == ["I", "can't", "it's", "3.14", "isn't", "it"]
+
+
+@pytest.mark.parametrize(
+    ("text", "beginning"),
+    [
+        ("Day eight. Admiral and I aren't speaking.", "Day eight. Admiral"),
+        ("Admiral sneezed, twice.", "Admiral"),
+        ("Morning!", ""),
+        ("昨日は友達と一緒に映画を見に行きました。", "昨日は"),
+    ],
+)
+def test_what_a_text_begins_with_is_never_all_of_it(text: str, beginning: str) -> None:
+    assert first_words(text, 3) == beginning
 
 
 def test_near_duplicates_are_exactly_those_that_comparing_all_pairs_finds() -> None:

@@ -48,6 +48,12 @@ def test_a_table_is_named_after_its_one_author_and_dates_with_slashes_are_remark
     assert timeline.remarks[1:] == ("Dates like 3/4/2020 were read month first.",)
 
 
+@pytest.mark.parametrize(("who", "author"), [("jane@example.org", "posts"), ("@jane@example.org", "@jane@example.org")])
+def test_a_mail_address_is_no_handle(who: str, author: str, tmp_path: Path) -> None:
+    (tmp_path / "posts.csv").write_text(f"text,user\none,{who}\ntwo,{who}\n")
+    assert load(tmp_path / "posts.csv").author == author
+
+
 def test_posts_of_several_people_are_remarked(tmp_path: Path) -> None:
     (tmp_path / "posts.csv").write_text("text,username\none,a\ntwo,b\n")
     assert load(tmp_path / "posts.csv").author == "posts"

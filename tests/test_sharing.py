@@ -177,6 +177,11 @@ def test_the_story_that_is_told_has_no_file_no_folder_and_no_name_made_from_one(
     assert told(STORY, Maker("mine")).model == "smollm2-135m"
 
 
+def test_the_card_names_the_layers_that_learned() -> None:
+    lower = replace(STORY, settings={**STORY.settings, "learned_end": "lower", "learned_share": 0.5, "rank": 8})
+    assert "rank 8 on the lower 50% of its layers" in model_card(told(lower, Maker("mine")), FACTS)
+
+
 def test_what_is_added_to_a_story_later_does_not_leave_by_accident() -> None:
     added = {"update": {"model": "/home/bob/model"}, "place": "/home/bob", "learning_rate": "/home/bob"}
     story = replace(STORY, settings={**STORY.settings, **added}, posts={**STORY.posts, "/home/bob": 1})

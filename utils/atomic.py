@@ -133,4 +133,4 @@ def _remove_stale(target: Path) -> None:
     for path in target.parent.glob(f".{target.name}.*.partial"):
         with suppress(OSError):
             if time.time() - path.stat().st_mtime > STALE_SECONDS:
-                shutil.rmtree(path)
+                shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -10,6 +10,7 @@ trained or how it writes.
 import copy
 import errno
 import json
+import re
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from utils import environment
 from utils.atomic import recover, replacing_file, replacing_folder, swap_folders
+from utils.copies import CopyIndex
 from utils.environment import find_path
 from utils.errors import BadBot, ModelUnavailable
 from utils.language_model import LanguageModel, load_folder
@@ -40,6 +42,10 @@ TOKENIZER_FILES = ("special_tokens_map.json", "added_tokens.json", "vocab.json",
 """What some tokenizers write besides."""
 
 BOT_FILES = {STORY, CARD, PRIVATE, *MODEL_FILES, *TOKENIZER_FILES}
+
+LITTER = re.compile(r"\.DS_Store|\._.*|Thumbs\.db|desktop\.ini|\..*\.partial")
+"""What file browsers leave in any folder that somebody looks into, mostly hidden from them, and what a process of ours
+left that was killed; it goes with the bot that is replaced."""
 """All that a bot's folder may hold; a folder with anything else in it is never replaced."""
 
 LONGEST_POST = 128
@@ -81,6 +87,13 @@ class Bot:
     held_out: list[str] | None = field(default=None, repr=False)
     left_out: list[str] | None = field(default=None, repr=False)
     origin: Origin | None = field(default=None, repr=False)
+    _indexed: tuple[list[str] | None, CopyIndex] | None = field(default=None, init=False, repr=False, compare=False)
+
+    def copies(self) -> CopyIndex:
+        """What finds the posts that drafts repeat; made once, since many posts take seconds."""
+        if self._indexed is None or self._indexed[0] is not self.training:
+            self._indexed = self.training, CopyIndex(self.training or [])
+        return self._indexed[1]
 
     def save(self, folder: Path, keep_before: bool = False) -> None:
         """Write the bot, weights in half precision; a bot that was there is replaced in one step.
@@ -142,10 +155,10 @@ def check_output_folder(folder: Path, mend: str = "Choose another --out folder."
 def _check_replaceable(folder: Path, mend: str) -> None:
     if folder.exists() and not folder.is_dir():
         raise BadBot(f"{folder} is a file; choose another --out, a folder that is new or holds a bot.")
-    foreign = [path.name for path in folder.iterdir() if path.name not in BOT_FILES] if folder.exists() else []
-    if foreign:
+    there = [path.name for path in folder.iterdir() if not LITTER.fullmatch(path.name)] if folder.exists() else []
+    if foreign := [name for name in there if name not in BOT_FILES]:
         raise BadBot(f"{folder} holds something that is not a bot ({_some(foreign)}), and it stays as it is. {mend}")
-    if folder.exists() and any(folder.iterdir()):
+    if there:
         read_story(folder)  # a bot that is replaced has to be one
 
 

@@ -12,7 +12,13 @@ from dataclasses import dataclass
 from utils.copies import fold, has_words
 from utils.errors import TooFewPosts
 from utils.events import Event, OnEvent, ignore
-from utils.settings import COMFORTABLE_CHARACTERS, MAXIMUM_CHARACTERS, MINIMUM_CHARACTERS, CleaningSettings
+from utils.settings import (
+    COMFORTABLE_CHARACTERS,
+    MAXIMUM_CHARACTERS,
+    MINIMUM_CHARACTERS,
+    MINIMUM_POSTS,
+    CleaningSettings,
+)
 from utils.timelines import Account, Post, Timeline, oldest_first
 
 REASONS = {
@@ -230,6 +236,12 @@ def check_enough(timelines: Sequence[CleanTimeline]) -> list[str]:
             f"{names} {have} {characters:,} characters of usable text; training needs at least "
             f"{MINIMUM_CHARACTERS:,}. Add a second author, or try one who posts more."
         )
+    for timeline in timelines:
+        if len(timeline.posts) < MINIMUM_POSTS:
+            raise TooFewPosts(
+                f"{timeline.author} has {len(timeline.posts)} posts to learn from; training needs at least "
+                f"{MINIMUM_POSTS}, and a few to test with. Try an author who posts more."
+            )
     warnings = []
     if characters < COMFORTABLE_CHARACTERS:
         warnings.append(

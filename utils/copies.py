@@ -34,6 +34,14 @@ def words(text: str) -> list[str]:
     return [piece for piece in _WORD_BOUNDARY.split(text) if any(map(str.isalnum, piece))]
 
 
+def first_words(text: str, count: int) -> str:
+    """The beginning of a text: so many words, or half of a short text's, with the signs between them."""
+    pieces = _WORD_BOUNDARY.split(text)
+    ends = [index for index, piece in enumerate(pieces, 1) if any(map(str.isalnum, piece))]
+    count = min(count, len(ends) // 2)
+    return "".join(pieces[: ends[count - 1]]) if count else ""
+
+
 def has_words(text: str, count: int) -> bool:
     """Whether a text has at least `count` of these words; looks no further than it must."""
     pieces = (piece for piece in _WORD_BOUNDARY.splititer(text) if any(map(str.isalnum, piece)))

@@ -204,7 +204,7 @@ def end_children(name: str) -> None:
 def free_disk(folder: Path) -> int:
     """Bytes free on the disk that holds `folder`, which need not exist yet."""
     folder = folder.absolute()
-    while not folder.exists():
+    while not folder.exists() and folder != folder.parent:  # a drive may be absent, too
         folder = folder.parent
     return shutil.disk_usage(folder).free
 

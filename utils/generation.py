@@ -90,7 +90,7 @@ def write(
     began = time.monotonic()
     seed = random.SystemRandom().randrange(2**32) if settings.seed is None else settings.seed
     generator = torch.Generator(bot.language_model.device).manual_seed(seed)
-    copies = CopyIndex(bot.training or [])
+    copies = bot.copies()
     writing, tries = Writing(), TRIES * count
     with environment.memory_errors_in_words("writing"):
         while len(writing.drafts) < count and tries > 0 and not should_stop():

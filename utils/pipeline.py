@@ -15,7 +15,7 @@ from typing import Any
 from utils import environment
 from utils.bot import Bot, Origin, check_output_folder
 from utils.cleaning import CleanTimeline, check_enough, clean
-from utils.errors import BadSetting, ModelUnavailable
+from utils.errors import BadSetting, ModelUnavailable, OutOfMemory
 from utils.events import Event, OnEvent, both, ignore
 from utils.language_model import LanguageModel
 from utils.post_length import marked
@@ -281,7 +281,7 @@ def evaluate_bot(
     if timeline is not None or against_untrained:
         try:
             untrained = models.load(bot.story.model, bot.language_model.device, on_event)
-        except ModelUnavailable as error:
+        except (ModelUnavailable, OutOfMemory) as error:
             on_event(Event("warning", f"The untrained model could not be compared. {error}"))
     if timeline is not None and untrained:
         score = evaluation.measure(untrained, texts, "Scoring the posts with the untrained model", on_event)

@@ -113,7 +113,7 @@ def shelf(handles: tuple[str, ...], clear: bool, as_json: bool) -> None:
                 "network": one.account.network,
                 "posts": one.posts,
                 "whole": one.is_whole,
-                "fetched": datetime.fromtimestamp(one.asked_at, UTC).isoformat(timespec="seconds"),
+                "fetched": _moment(one.asked_at) if one.asked_at else None,
                 "file": str(one.path),
                 "bytes": one.path.stat().st_size,
             }
@@ -127,12 +127,17 @@ def shelf(handles: tuple[str, ...], clear: bool, as_json: bool) -> None:
         return
     for one in found:
         rest = "" if one["whole"] else ", not all of them"
+        when = f"fetched {one['fetched'][:10]}" if one["fetched"] else "nothing fetched yet"
         click.echo(
-            f"{one['handle']:30} {one['network']:9} {one['posts']:>7,} posts{rest}, fetched {one['fetched'][:10]}, "
+            f"{one['handle']:30} {one['network']:9} {one['posts']:>7,} posts{rest}, {when}, "
             f"{one['bytes'] / 1e6:.1f} MB{', removed' if clear else ''}"
         )
     if not found:
         click.echo("The shelf is empty. Posts that are fetched by handle are kept there: python -m utils fetch @name")
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
 
 def _known(handle: "Handle | None", text: str) -> "Handle":

@@ -55,7 +55,7 @@ def knobs(command: Callable) -> Callable:
 @click.option(
     "--steps",
     type=click.IntRange(min=1),
-    help="Train exactly so many steps instead; the same seed then gives the same bot.",
+    help="Train so many steps instead; the same seed then gives the same bot.",
 )
 @click.option("--model", default="auto", show_default=True, help="A name that `models` lists, a Hub id, or a folder.")
 @click.option("--out", type=click.Path(path_type=Path), help="The bot's folder.  [default: bots/NAME]")

@@ -35,7 +35,7 @@ from utils.terminal import Interrupt, Screen, in_turn
     show_default=True,
     help="Wall clock from now to the end; where nothing is new, it takes seconds.",
 )
-@click.option("--steps", type=click.IntRange(min=1), help="Train exactly so many steps instead.")
+@click.option("--steps", type=click.IntRange(min=1), help="Train so many steps instead.")
 @click.option("--seed", type=SEED_RANGE, default=0, show_default=True, help="Decides which new posts are held out.")
 @click.option("--force", is_flag=True, help="Keep the new version, whatever it has lost on old posts.")
 @click.option("--undo", is_flag=True, help="Bring the version before back; once more undoes that.")

@@ -75,6 +75,7 @@ class Dashboard:
         """A bot was updated in its place: whoever writes with it next writes with the new one."""
         if self.write.bot == bot:
             self.write.renew()
+            self.keep.offer(bot)  # what was packed is the bot as it was
 
     def new_bot(self, bot: Path) -> None:
         """A training is over: open what needs a bot, and load it while its maker reads how it went.

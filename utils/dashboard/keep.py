@@ -21,6 +21,7 @@ from utils.dashboard.region import DOUBLE_CLICK, Progress, Region, Status, butto
 from utils.dashboard.visitor import ASSETS, Visitor
 from utils.errors import BadBot, UserError
 from utils.sharing import Maker, completed, files, shared_name, write_zip
+from utils.timelines import shelf
 
 PIECE = 1 << 22
 
@@ -123,7 +124,10 @@ class KeepRegion(Region):
         self._leave_bot()
         shutil.rmtree(self._visitor.folder)
         self.freeze()
-        self.deleting.say("All that was yours here is deleted. Reload the page to begin anew.", "good")
+        said = "All that was yours here is deleted."
+        if not environment.is_public() and shelf.everything():  # that serves the command line, too
+            said += " What was fetched by handle stays on the shelf; `python -m utils shelf --clear` takes it off."
+        self.deleting.say(f"{said} Reload the page to begin anew.", "good")
 
     def pack(self) -> None:
         """Make the zip, beside the page, and offer it."""

@@ -18,7 +18,7 @@ from utils.dashboard.author import Author
 from utils.dashboard.html import curve, escape, post, record_card
 from utils.dashboard.key import KeyField
 from utils.dashboard.region import Progress, Region, button, labelled, row, tick
-from utils.dashboard.runs import Problem, Record, Run, unused
+from utils.dashboard.runs import ChildFailed, Problem, Record, Run, unused
 from utils.dashboard.visitor import Visitor
 from utils.models import AUTO, CATALOGUE
 from utils.pipeline import default_folder
@@ -186,7 +186,7 @@ class TrainRegion(Region):
             self.status.say(_summary(report), "warning" if report["warnings"] else "good")
             self._record.value = record_card(report["tracking"], not environment.is_public())
             self._on_bot(Path(report["bot"]))
-        except Problem:
+        except (Problem, ChildFailed):  # which one depends on how far it had come
             if not self._asked_to_stop:
                 raise
             self.status.say("Stopped before the first step; there was nothing to keep yet.", "warning")
@@ -291,6 +291,6 @@ def _summary(report: dict[str, Any]) -> str:
         else "it learned nothing that helps with new posts; give it more time or more posts"
     )
     return " ".join(
-        [f"Done in {minutes:.1f} minutes{early}. On posts it never saw, it fell from {before:.2f} to {after:.2f} bits "
+        [f"Done in {minutes:.1f} minutes{early}. On posts it never saw, it went from {before:.2f} to {after:.2f} bits "
          f"per character: {known}.", *report["warnings"]]
     )  # fmt: skip

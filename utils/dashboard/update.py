@@ -12,7 +12,7 @@ from typing import Any
 from utils.bot import read_origin
 from utils.dashboard import worker
 from utils.dashboard.region import Progress, Region, button, row
-from utils.dashboard.runs import Problem, Run, unused
+from utils.dashboard.runs import ChildFailed, Problem, Run, unused
 from utils.dashboard.visitor import Visitor
 from utils.settings import UPDATE_SETTINGS
 
@@ -117,7 +117,7 @@ class UpdateRegion(Region):
             if report["updated"]:
                 self._on_update(Path(report["bot"]))
             self.status.say(self._summary(report), "good" if report["updated"] else "note")
-        except Problem:
+        except (Problem, ChildFailed):  # which one depends on how far it had come
             if not self._asked_to_stop:
                 raise
             self.status.say("Stopped before anything was learned; the bot is as it was.", "warning")

@@ -12,6 +12,7 @@ from typing import Any
 import ipywidgets as widgets
 
 from utils.bot import read_story
+from utils.copies import first_words
 from utils.dashboard import worker
 from utils.dashboard.html import copy_button, escape, post, post_links
 from utils.dashboard.region import Progress, Region, button, labelled, row
@@ -202,5 +203,5 @@ class WriteRegion(Region):
     def _more(self, text: str) -> None:
         if self.busy:
             return
-        self._opening.value = " ".join(text.split()[:OPENING_WORDS])
+        self._opening.value = first_words(text, OPENING_WORDS)
         self.start(self._opening.value)

@@ -23,7 +23,7 @@ from utils.cleaning import REASONS
 from utils.errors import BadBot, SharingFailed
 from utils.events import Event, OnEvent, ignore
 from utils.models import on_the_hub
-from utils.settings import CONSENT, DRAFTS_TO_SHARE, SHARED_NAME, TrainingSettings, WritingSettings
+from utils.settings import CONSENT, DRAFTS_TO_SHARE, ENDS, SHARED_NAME, TrainingSettings, WritingSettings
 from utils.sharing.card import CardFacts, model_card, plain, tracking_url
 from utils.story import Story
 from utils.timelines.samples import NAMES
@@ -113,6 +113,8 @@ def told(story: Story, maker: Maker) -> Story:
     }
     figures = {part: _figures(getattr(story, part), known) for part, known in FIGURES.items()}
     figures["settings"]["model"] = model
+    if (end := story.settings.get("learned_end")) in ENDS:
+        figures["settings"]["learned_end"] = end
     return Story(**changed, **figures, **{name: getattr(story, name) for name in TOLD_AS_IT_IS})
 
 

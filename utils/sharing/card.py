@@ -175,7 +175,7 @@ def _training(story: Story) -> str:
     else:
         base = "a model of its maker’s own, whose licence its maker knows"
     steps, minutes = settings.get("steps"), settings.get("minutes", 0)
-    length = f"{steps:,} steps" if steps else f"{minutes:g} minutes in all"
+    length = f"{steps:,} steps" if steps else f"at most {minutes:g} minutes in all"
     versions = ", ".join(f"{escape(name)} {escape(number)}" for name, number in story.versions.items())
     url = tracking_url(story)
     watched = f"\nHow the training went: [Weights & Biases]({url}).\n" if url else ""

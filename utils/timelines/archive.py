@@ -128,7 +128,7 @@ def _manifest(container: Container, folder: str) -> dict:
     return {}
 
 
-def _listed(manifest: dict, folder: str, kinds: Sequence[str]) -> list[str]:
+def _listed(container: Container, manifest: dict, folder: str, kinds: Sequence[str]) -> list[str]:
     """The members that the manifest names for these kinds of data, as far as they lie where they should."""
     listed = []
     for kind in kinds:
@@ -137,19 +137,21 @@ def _listed(manifest: dict, folder: str, kinds: Sequence[str]) -> list[str]:
         except (LookupError, TypeError):
             continue
         listed += [folder + file for file in files if isinstance(file, str) and _LISTED.fullmatch(file)]
+    if container.path.is_dir() and f"{folder}manifest.js" in container.names:  # the archive's `data` alone
+        listed = [folder + name.removeprefix(f"{folder}data/") for name in listed]
     return listed
 
 
 def _members(container: Container, manifest: dict, folder: str, kinds: Sequence[str], usual: re.Pattern) -> list[str]:
     """The members of some kind: those that the manifest lists, else those with the usual names."""
     there = set(container.names)
-    listed = [name for name in dict.fromkeys(_listed(manifest, folder, kinds)) if name in there]
+    listed = [name for name in dict.fromkeys(_listed(container, manifest, folder, kinds)) if name in there]
     return sorted(listed or _usual(container, usual, folder), key=_part)
 
 
 def _missing(container: Container, manifest: dict, folder: str) -> list[str]:
     there = set(container.names)
-    missing = [name for name in _listed(manifest, folder, ("tweets", "tweet")) if name not in there]
+    missing = [name for name in _listed(container, manifest, folder, ("tweets", "tweet")) if name not in there]
     if not missing:
         return []
     names = ", ".join(name.rpartition("/")[2] for name in missing)

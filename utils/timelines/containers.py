@@ -181,5 +181,8 @@ def opened(path: Path, on_event: OnEvent = ignore, single: bool = False) -> Iter
 def begins_like_a_zip(path: Path) -> bool:
     """Whether the first bytes are those of a zip. Raises `BadFile` for what is no file."""
     _check_is_file(path)
-    with open(path, "rb") as file:
-        return file.read(4) == b"PK\x03\x04"
+    try:
+        with open(path, "rb") as file:
+            return file.read(4) == b"PK\x03\x04"
+    except OSError as error:
+        raise BadFile(f"{path.name} cannot be read: {error.strerror}.") from error

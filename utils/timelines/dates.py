@@ -19,7 +19,7 @@ _NUMBER = re.compile(r"\d{9,17}(?:\.\d*)?")
 _ZONE_APART = re.compile(r"(?<=\d) (?:UTC|(?=[+-]\d\d:?\d\d$))")
 _WITH_NAMES = re.compile(r"[A-Za-z]{3}.*\d{4}|\d{1,2} [A-Za-z]{3}")
 _SLASHES = re.compile(
-    r"(\d{1,4})([/.-])(\d{1,2})\2(\d{2,4})(?:,?[ T]+(\d{1,2}):(\d\d)(?::(\d\d)(?:\.\d+)?)?(?: ?([AaPp])\.?[Mm]\.?)?)?"
+    r"(\d{1,4})([/.-])(\d{1,2})\2(\d{1,4})(?:,?[ T]+(\d{1,2}):(\d\d)(?::(\d\d)(?:\.\d+)?)?(?: ?([AaPp])\.?[Mm]\.?)?)?"
 )
 
 
@@ -92,6 +92,8 @@ def _from_parts(match: re.Match, day_first: bool) -> datetime | None:
         year, month, day = first, second, third
     else:
         year, month, day = (third, second, first) if day_first else (third, first, second)
+    if len(year) == 1:
+        return None
     hours = int(hour or 0)
     if half:
         hours = hours % 12 + (12 if half in "Pp" else 0)

@@ -105,7 +105,7 @@ def _address(actor: Any, attributed_to: Any) -> str | None:
         return None
     name = actor.get("preferredUsername") if isinstance(actor, dict) else None
     name = name if isinstance(name, str) else parts.path.rstrip("/").rpartition("/")[2].lstrip("@")
-    return handle(f"{name}@{parts.hostname}")
+    return handle(f"@{name}@{parts.hostname}")
 
 
 def load_bluesky(path: Path, on_event: OnEvent = ignore) -> Timeline:

@@ -94,7 +94,7 @@ def _ask(shelf: Shelf, source: Source, handle: Handle, fetching: Fetching, on_ev
             account = source.look_up()
         if shelf.account and shelf.account.id != account.id:
             raise NetworkFailed(
-                f"{handle} is another account now. Clear the shelf of it first: utils shelf {handle} --clear"
+                f"{handle} is another account now. Clear the shelf of it first: python -m utils shelf {handle} --clear"
             )
         shelf.begin(account)
     if shelf.account.notice:

@@ -26,7 +26,7 @@ AUTHOR = ("screenname", "userscreenname", "username", "handle", "acct", "user", 
 INSIDE = ("tweet", "post", "status", "record", "legacy", "object", "node", "note")
 """Where tools hide the entry proper inside another object."""
 
-_HANDLE = re.compile(r"@?([\w.-]+(?:@[\w.-]+)?)")
+_HANDLE = re.compile(r"@?([\w.-]+)|@([\w.-]+@[\w.-]+)")  # without the "@" before it, the second could be a mail address
 _STATUS_LINK = re.compile(r"https?://.*/status(?:es)?/(\d+)")
 _HTML = re.compile(r"\s*<p[ >]", re.IGNORECASE)
 
@@ -125,7 +125,7 @@ def _author(entry: Mapping[str, Any]) -> str | None:
 def handle(value: Any) -> str | None:
     """ "@name" if that is what a value holds, and nothing longer."""
     match = _HANDLE.fullmatch(value.strip()) if isinstance(value, str) and len(value) < 100 else None
-    return f"@{match[1]}" if match else None
+    return f"@{match[1] or match[2]}" if match else None
 
 
 def short_id(value: Any) -> Any:
