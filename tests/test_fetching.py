@@ -24,7 +24,7 @@ from networks import BEARER, FakeBluesky, FakeMastodon, FakeX, Network
 
 from utils.errors import BadFile, BadReference, NetworkFailed, UserError
 from utils.events import Event, ignore
-from utils.timelines import Fetching, Timeline, load, network, shelf, x_api
+from utils.timelines import Account, Fetching, Timeline, load, network, shelf, x_api
 from utils.timelines.fetching import fetch as fetch_account
 from utils.timelines.handles import MASTODON, Handle, parse
 
@@ -785,6 +785,10 @@ class TestCommandLine:
         assert [(one["handle"], one["posts"], one["whole"]) for one in listed] == [("@quiet.bsky.social", 300, True)]
         assert "300 posts" in self.run("shelf", "@quiet.bsky.social", "--clear").stdout
         assert self.run("shelf").stdout.startswith("The shelf is empty")
+        path = shelf.path_of(parse("@quiet.bsky.social"))
+        shelf.Shelf(path).begin(Account("Bluesky", "did:plc:1", "@quiet.bsky.social", "https://bsky.app"))
+        assert "0 posts, not all of them, nothing fetched yet" in self.run("shelf").stdout
+        self.run("shelf", "--clear")
         nothing = self.run("shelf", "@quiet.bsky.social")
         assert (nothing.returncode, nothing.stdout) == (1, "")
         assert nothing.stderr == "There is nothing of @quiet.bsky.social on the shelf.\n"

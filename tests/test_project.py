@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, metadata, version
@@ -123,6 +124,17 @@ def test_both_ends_of_the_ranges_can_be_tried_by_a_version_that_exists() -> None
         assert f"--resolution {'lowest-direct' if end == 'lowest' else 'highest'}" in done.stdout
         assert f".venv-{end}/bin/python -m pytest tests" in done.stdout
     assert all(">=" in line or "==" in line for line in requirements(read("requirements.txt")).values())
+
+
+def test_the_page_starts_from_a_folder_with_a_space_in_its_name(tmp_path: Path) -> None:
+    folder = tmp_path / "My Projects"
+    folder.mkdir()
+    for name in ("Makefile", "requirements.txt", "constraints.txt"):
+        (folder / name).write_text(read(name))
+    done = subprocess.run(["make", "--dry-run", "demo"], cwd=folder, capture_output=True, text=True, check=True)
+    first, *command = shlex.split(done.stdout.splitlines()[-1])
+    assert first == f"JUPYTER_PATH={folder}/utils/dashboard/share/jupyter"
+    assert command[:3] == [".venv/bin/python", "-m", "voila"]
 
 
 def test_the_code_is_in_the_style_that_the_hooks_ask_for() -> None:
