@@ -167,6 +167,17 @@ def test_two_authors_are_mixed_into_one_bot(tmp_path: Path) -> None:
     assert report.held_out["posts"] == 66 + 131
 
 
+def test_a_bot_of_another_file_of_the_same_name_stays(tmp_path: Path) -> None:
+    settings = TrainingSettings(steps=1, model=str(save_tiny_model(tmp_path / "model")))
+    lines = [post.text.replace("\n", " ") for post in load("sample:unit7bakes").posts]
+    files = [tmp_path / folder / "posts.txt" for folder in ("hers", "his")]
+    for file in files:
+        file.parent.mkdir()
+        file.write_text("\n".join(lines), "utf-8")
+    hers, his, hers_again = (make_bot([str(file)], settings)[1].bot for file in (*files, files[0]))
+    assert (hers, his, hers_again) == ("bots/posts", "bots/posts-2", "bots/posts")
+
+
 @pytest.mark.parametrize(
     "wrong",
     [{"minutes": 0}, {"minutes": -1}, {"minutes": float("nan")}, {"minutes": float("inf")}, {"steps": 0}, {"seed": -1}],

@@ -9,11 +9,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
 from utils import environment
-from utils.bot import Bot, Origin, check_output_folder
+from utils.bot import Bot, Origin, check_output_folder, read_origin
 from utils.cleaning import CleanTimeline, check_enough, clean
 from utils.errors import BadSetting, ModelUnavailable, OutOfMemory
 from utils.events import Event, OnEvent, both, ignore
@@ -90,6 +91,23 @@ def default_folder(timelines: Sequence[CleanTimeline]) -> Path:
     return Path("bots") / ("+".join(names) or "bot")
 
 
+def _free_folder(timelines: Sequence[CleanTimeline], origin: Origin, on_event: OnEvent) -> Path:
+    """`default_folder`, with a number behind it where a bot of other posts lies there: many a file is a `posts.csv`.
+
+    A handle is one author's, wherever the posts lie.
+    """
+    first = default_folder(timelines)
+    if all(timeline.author.startswith("@") for timeline in timelines):
+        return first
+    folders = chain([first], (first.with_name(f"{first.name}-{number}") for number in count(2)))
+    folder = next(
+        folder for folder in folders if not (there := read_origin(folder)) or there.references == origin.references
+    )
+    if folder != first:
+        on_event(Event("stage", f"{first} holds a bot of other posts, and stays; this one goes to {folder}"))
+    return folder
+
+
 def make_bot(
     references: Sequence[str],
     settings: TrainingSettings = TrainingSettings(),
@@ -125,7 +143,7 @@ def make_bot(
     introduce(timelines, on_event)
     for sentence in check_enough(timelines):
         warn(sentence)
-    folder = (out or default_folder(timelines)).expanduser()
+    folder = (out or _free_folder(timelines, Origin.of(references, apart), on_event)).expanduser()
     check_output_folder(folder)
 
     with clock.paused():
