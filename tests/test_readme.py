@@ -212,7 +212,7 @@ class Reader:
 
     def demo(self, line: str) -> None:
         """What `make demo` runs, and so the tests in a browser."""
-        assert line.split() == recipe("demo").replace(f"{ROOT}/", "").split()
+        assert shlex.split(line) == shlex.split(recipe("demo").replace(f"{ROOT}/", ""))
 
     def test(self, line: str) -> None:
         """What `make test` runs, this test among others."""

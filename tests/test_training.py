@@ -104,8 +104,9 @@ def test_a_slow_machine_takes_smaller_steps_at_a_rate_that_is_smaller_by_the_roo
         tokens.append(steps[-1]["tokens"] / len(steps))
         rates.append(max(step["learning_rate"] for step in steps))
     assert tokens[1] < tokens[0] / 3
-    assert rates[0] == pytest.approx(TrainingSettings().learning_rate, rel=0.1)
-    assert rates[1] == pytest.approx(rates[0] / 2, rel=0.1)
+    peak = TrainingSettings().learning_rate  # between two steps of a busy machine it may have come and gone
+    assert 0.7 * peak < rates[0] <= peak
+    assert 0.7 * peak / 2 < rates[1] <= 1.05 * peak / 2, "a quarter of the tokens in a step"
 
 
 def test_more_time_than_the_posts_can_use_is_not_spent(tmp_path: Path) -> None:

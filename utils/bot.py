@@ -15,6 +15,7 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -150,6 +151,12 @@ def check_output_folder(folder: Path, mend: str = "Choose another --out folder."
             pass
     except OSError as error:
         raise BadBot(f"No bot can be written to {folder}: {error.strerror or error}. {mend}") from error
+
+
+def free_folder(folder: Path, origin: Origin) -> Path:
+    """The folder, with a number behind it where a bot of other posts lies. Raises `BadBot` for a damaged one."""
+    folders = chain([folder], (folder.with_name(f"{folder.name}-{number}") for number in count(2)))
+    return next(one for one in folders if not (there := read_origin(one)) or there.references == origin.references)
 
 
 def _check_replaceable(folder: Path, mend: str) -> None:

@@ -9,12 +9,11 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
-from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
 from utils import environment
-from utils.bot import Bot, Origin, check_output_folder, read_origin
+from utils.bot import Bot, Origin, check_output_folder, free_folder
 from utils.cleaning import CleanTimeline, check_enough, clean
 from utils.errors import BadSetting, ModelUnavailable, OutOfMemory
 from utils.events import Event, OnEvent, both, ignore
@@ -91,23 +90,6 @@ def default_folder(timelines: Sequence[CleanTimeline]) -> Path:
     return Path("bots") / ("+".join(names) or "bot")
 
 
-def _free_folder(timelines: Sequence[CleanTimeline], origin: Origin, on_event: OnEvent) -> Path:
-    """`default_folder`, with a number behind it where a bot of other posts lies there: many a file is a `posts.csv`.
-
-    A handle is one author's, wherever the posts lie.
-    """
-    first = default_folder(timelines)
-    if all(timeline.author.startswith("@") for timeline in timelines):
-        return first
-    folders = chain([first], (first.with_name(f"{first.name}-{number}") for number in count(2)))
-    folder = next(
-        folder for folder in folders if not (there := read_origin(folder)) or there.references == origin.references
-    )
-    if folder != first:
-        on_event(Event("stage", f"{first} holds a bot of other posts, and stays; this one goes to {folder}"))
-    return folder
-
-
 def make_bot(
     references: Sequence[str],
     settings: TrainingSettings = TrainingSettings(),
@@ -143,7 +125,10 @@ def make_bot(
     introduce(timelines, on_event)
     for sentence in check_enough(timelines):
         warn(sentence)
-    folder = (out or _free_folder(timelines, Origin.of(references, apart), on_event)).expanduser()
+    origin = Origin.of(references, apart)
+    folder = (out or default_folder(timelines)).expanduser()
+    if not out and not all(timeline.author.startswith("@") for timeline in timelines):  # many a file is a posts.csv
+        folder = free_folder(folder, origin)
     check_output_folder(folder)
 
     with clock.paused():
@@ -227,7 +212,7 @@ def make_bot(
         accounts=[asdict(timeline.account) for timeline in timelines if timeline.account],
     )
     texts = [[example.text for example in part] for part in (parts.training, parts.validation)]
-    bot = Bot(language_model, story, *texts, held_out, list(parts.left_out), Origin.of(references, apart))
+    bot = Bot(language_model, story, *texts, held_out, list(parts.left_out), origin)
     bot.save(folder)
     clock.lap("save")
     record = tracker.finish(bot, folder)
