@@ -1,8 +1,8 @@
 """What this machine is, and how fast its matrix products are.
 
 In: nothing. Out: its names, and operations a second by precision. `python -m benchmarks.machine` prints the
-latter as JSON (standard input may name the size of the matrices); it is a process of its own, right before each run,
-because a shared machine is not always equally fast.
+latter as JSON (standard input may name the size of the matrices); it is a process of its own, before each run and
+after it, because a shared machine is not always equally fast.
 """
 
 import json
