@@ -22,6 +22,7 @@ from benchmarks import material
 from utils.cleaning import clean
 from utils.dataset import build
 from utils.language_model import LanguageModel, load_folder
+from utils.terminal import prepare_process
 from utils.timelines import load
 
 STAGES = ("read", "clean", "build")
@@ -81,4 +82,5 @@ def _size(count: int, found: Sequence[tuple[list[float], dict[str, int]]]) -> di
 
 
 if __name__ == "__main__":
+    prepare_process()  # as the command line does
     json.dump(measure(json.load(sys.stdin)), sys.stdout)
