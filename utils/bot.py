@@ -43,11 +43,11 @@ TOKENIZER_FILES = ("special_tokens_map.json", "added_tokens.json", "vocab.json",
 """What some tokenizers write besides."""
 
 BOT_FILES = {STORY, CARD, PRIVATE, *MODEL_FILES, *TOKENIZER_FILES}
+"""All that a bot's folder may hold; a folder with anything else in it, but for `LITTER`, is never replaced."""
 
 LITTER = re.compile(r"\.DS_Store|\._.*|Thumbs\.db|desktop\.ini|\..*\.partial")
 """What file browsers leave in any folder that somebody looks into, mostly hidden from them, and what a process of ours
 left that was killed; it goes with the bot that is replaced."""
-"""All that a bot's folder may hold; a folder with anything else in it is never replaced."""
 
 LONGEST_POST = 128
 """New tokens after which plain `generate` stops: about twice the longest post that X takes in English."""

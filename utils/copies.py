@@ -25,26 +25,30 @@ NEAR_DUPLICATE = 0.7
 _WORD_BOUNDARY = regex.compile(r"(?wV1)\b")
 
 
+def _is_word(piece: str) -> bool:
+    return any(map(str.isalnum, piece))
+
+
 def words(text: str) -> list[str]:
     """Split a text into words by Unicode's default word boundaries (UAX #29), punctuation left out.
 
     Scripts that put no spaces between words come out as one word a character, or nearly: enough to
     see that a Japanese sentence is not "one word".
     """
-    return [piece for piece in _WORD_BOUNDARY.split(text) if any(map(str.isalnum, piece))]
+    return [piece for piece in _WORD_BOUNDARY.split(text) if _is_word(piece)]
 
 
 def first_words(text: str, count: int) -> str:
     """The beginning of a text: so many words, or half of a short text's, with the signs between them."""
     pieces = _WORD_BOUNDARY.split(text)
-    ends = [index for index, piece in enumerate(pieces, 1) if any(map(str.isalnum, piece))]
+    ends = [index for index, piece in enumerate(pieces, 1) if _is_word(piece)]
     count = min(count, len(ends) // 2)
     return "".join(pieces[: ends[count - 1]]) if count else ""
 
 
 def has_words(text: str, count: int) -> bool:
     """Whether a text has at least `count` of these words; looks no further than it must."""
-    pieces = (piece for piece in _WORD_BOUNDARY.splititer(text) if any(map(str.isalnum, piece)))
+    pieces = filter(_is_word, _WORD_BOUNDARY.splititer(text))
     return all(next(pieces, None) is not None for _ in range(count))
 
 

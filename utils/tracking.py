@@ -230,7 +230,7 @@ class Tracker(Silence):
         drafts = self._write(bot)
         until = time.monotonic() + END_SECONDS
         self._is_over = True
-        self._clerk.do(self._log_tables, drafts, CopyIndex(bot.training))
+        self._clerk.do(self._log_tables, drafts, bot.copies())
         self._clerk.do(self._runs.log_bot, bot.story, folder)
         self._clerk.do(lambda: self._runs.use_inputs(self._second_clerk.is_done(until - time.monotonic() - 1)))
         self._clerk.do(self._runs.close)

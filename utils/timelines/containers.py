@@ -69,6 +69,7 @@ class _Zip(Container):
 class _Folder(Container):
     def __init__(self, path: Path, on_event: OnEvent) -> None:
         super().__init__(path, on_event)
+        os.listdir(path)  # os.walk would pass over a folder that may not be listed
         for folder, inner, files in os.walk(path):
             inside = Path(folder).relative_to(path)
             self.names += [(inside / file).as_posix() for file in files]

@@ -70,14 +70,11 @@ def _no_posts(name: str, names: Sequence[str]) -> str:
 def _load_files(path: Path, claimed: Sequence[str], on_event: OnEvent) -> tuple[list[Timeline], list[str]]:
     """The files of posts that lie in a folder, but for those with the names `claimed`, and remarks on the others."""
     suffixes = (*PLAIN_FILES, ".zip", ".car")
-    try:
-        inside = sorted(
-            file
-            for file in path.iterdir()
-            if file.is_file() and file.suffix.lower() in suffixes and file.name not in claimed and file.name[0] != "."
-        )
-    except OSError as error:
-        raise BadFile(f"{path} cannot be read: {error.strerror}.") from error
+    inside = sorted(
+        file
+        for file in path.iterdir()
+        if file.is_file() and file.suffix.lower() in suffixes and file.name not in claimed and file.name[0] != "."
+    )
     if len(inside) > MOST_FILES:
         raise BadReference(f"{path} holds {len(inside):,} files; at most {MOST_FILES:,} are read as one author's.")
     timelines, remarks = [], []
