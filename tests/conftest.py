@@ -33,9 +33,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home, a cache and a working folder that nobody else sees, and an environment without keys or wishes."""
+    """A home, a cache and a working folder that nobody else sees; no keys, no wishes, no `make` that we run under."""
     for name in list(os.environ):
-        if name.startswith("HUGGINGTWEETS_") or any(key in name.upper() for key in KEYS):
+        if name.startswith(("HUGGINGTWEETS_", "MAKE", "MFLAGS")) or any(key in name.upper() for key in KEYS):
             monkeypatch.delenv(name)
     home = tmp_path / "home"
     home.mkdir()

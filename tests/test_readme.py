@@ -254,9 +254,9 @@ AGENT = "agent ENTITY/huggingtweets/SWEEP"
 
 def recipe(target: str, *variables: str) -> str:
     """What `make` would run at last for a target."""
-    told = subprocess.run(["make", "-n", "-C", ROOT, target, *variables], capture_output=True, text=True)
+    told = subprocess.run(["make", "-n", target, *variables], cwd=ROOT, capture_output=True, text=True)
     assert told.returncode == 0, told.stderr
-    return [line for line in told.stdout.splitlines() if not line.startswith("make")][-1]
+    return told.stdout.splitlines()[-1]
 
 
 HOW: dict[str, Callable[..., None]] = {
