@@ -49,6 +49,7 @@ class Internet:
     def __init__(self, folder: Path) -> None:
         self.hosts: dict[str, Callable[[Request], Answer]] = {}
         self.requests: list[Request] = []
+        self.handshakes_to_break = 0
         self._authority = trustme.CA()
         self._contexts: dict[str, ssl.SSLContext] = {}
         self.certificate = folder / "authority.pem"
@@ -91,6 +92,10 @@ class _Proxy(BaseHTTPRequestHandler):
             return
         self.send_response(200)
         self.end_headers()
+        if internet.handshakes_to_break:
+            internet.handshakes_to_break -= 1
+            self.close_connection = True
+            return
         try:
             self.connection = internet.context(self.host).wrap_socket(self.connection, server_side=True)
         except OSError:

@@ -118,10 +118,10 @@ def test_too_little_text_is_an_error_that_says_how_much_there_is() -> None:
 
 
 def test_an_author_of_a_few_long_posts_is_told_so_at_once() -> None:
-    few = clean(timeline(*(f"this is number {n}, and " + "it goes on and on " * 30 for n in range(19))))
+    few = clean(timeline(*(f"this is number {n}, and " + "it goes on and on " * 30 for n in range(23))))
     many = clean(timeline(*(f"this is post number {n} of mine" for n in range(400))))
     for timelines in ([few], [many, few]):
-        with pytest.raises(TooFewPosts, match="@someone has 19 posts to learn from; training needs at least 20"):
+        with pytest.raises(TooFewPosts, match="@someone has 23 usable posts; training needs at least 24"):
             check_enough(timelines)
 
 

@@ -4,9 +4,10 @@ from itertools import islice
 
 import pytest
 
-from utils.cleaning import CleanTimeline, clean
+from utils.cleaning import CleanTimeline, check_enough, clean
 from utils.dataset import build, mixed
 from utils.errors import BadSetting, TooFewPosts
+from utils.settings import FEWEST_POSTS, MINIMUM_POSTS
 from utils.timelines import Post, Timeline, load
 from utils.timelines.dates import parse_date
 
@@ -110,6 +111,14 @@ def test_posts_that_all_say_nearly_the_same_are_refused() -> None:
     posts = (Post(str(n), None, f"It is now {n} o'clock and all is well in the town") for n in range(200))
     with pytest.raises(TooFewPosts, match="different posts to learn from"):
         build([clean(Timeline("@clock", "a test", tuple(posts)))], encode, seed=0)
+
+
+def test_the_fewest_posts_that_are_enough_leave_enough_to_learn_from() -> None:
+    words = iter(text for post in author(3000).posts for text in post.text.split())
+    posts = tuple(Post(str(n), None, " ".join(islice(words, 60))) for n in range(FEWEST_POSTS))
+    cleaned = clean(Timeline("@a", "a test", posts))
+    check_enough([cleaned])
+    assert len(build([cleaned], encode, seed=0).training) == MINIMUM_POSTS
 
 
 def test_a_handful_of_very_long_posts_is_refused() -> None:

@@ -114,6 +114,12 @@ REPOSITORY = repository(
             ],
         },
         "app.bsky.feed.post/3kbbb": {"$type": "app.bsky.feed.post", "text": "and one more", "createdAt": "later"},
+        "app.bsky.feed.post/3keee": {
+            "$type": "app.bsky.feed.post",
+            "text": "not for everybody",
+            "createdAt": "2026-03-06T13:02:05Z",
+            "labels": {"$type": "com.atproto.label.defs#selfLabels", "values": [{"val": "graphic-media"}]},
+        },
         "app.bsky.feed.repost/3kccc": {"$type": "app.bsky.feed.repost", "createdAt": "2026-03-06T13:02:05Z"},
         "app.bsky.feed.like/3kddd": {"$type": "app.bsky.feed.like", "createdAt": "2026-03-06T13:02:05Z"},
     }
@@ -125,7 +131,7 @@ def test_a_bluesky_repository_is_read_with_its_links_in_full(tmp_path: Path) -> 
     timeline = load(tmp_path / "repo.car")
     posts = {post.id: post.text for post in timeline.posts}
     assert posts == {"3kaaa": "é see https://example.com/the-beginning there", "3kbbb": "and one more"}
-    assert timeline.left_out == {"reposts": 1}
+    assert timeline.left_out == {"reposts": 1, "warned": 1}
     assert {post.text for post in clean(timeline).posts} == {"é see there", "and one more"}
 
 

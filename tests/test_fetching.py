@@ -112,6 +112,11 @@ class TestEveryNetwork:
         there.faults = {2: fault, 3: fault}
         assert len(fetch(kind).posts) == 130
 
+    def test_a_handshake_that_breaks_off_is_tried_again(self, kind: type[Network], internet: Internet) -> None:
+        kind(internet, 3)
+        internet.handshakes_to_break = 1
+        assert len(fetch(kind).posts) == 3
+
     def test_a_fetch_that_breaks_off_keeps_its_pages_and_goes_on_from_there(
         self, kind: type[Network], internet: Internet
     ) -> None:
@@ -591,6 +596,14 @@ class TestBluesky:
         there.posts[-1].number = 200
         assert len(fetch(FakeBluesky).posts) == 153
 
+    def test_pages_of_reposts_that_are_known_do_not_hide_what_is_below(self, internet: Internet) -> None:
+        there = FakeBluesky(internet, 30)
+        for number in range(250):
+            there.write(f"Words of somebody else, number {number}", reposted=True)
+        for _ in range(3):
+            assert len(fetch(FakeBluesky).posts) == 30
+            a_day_old(HANDLES[FakeBluesky])
+
 
 class TestMastodon:
     def test_html_becomes_text(self, internet: Internet) -> None:
@@ -793,6 +806,12 @@ class TestCommandLine:
         assert (nothing.returncode, nothing.stdout) == (1, "")
         assert nothing.stderr == "There is nothing of @quiet.bsky.social on the shelf.\n"
 
+    def test_who_was_fetched_by_another_name_is_found_by_the_one_that_is_listed(self, internet: Internet) -> None:
+        there = FakeBluesky(internet, 3)
+        self.run("fetch", there.DID)
+        assert self.run("shelf", "@quiet.bsky.social", "--clear").stdout.startswith("@quiet.bsky.social")
+        assert self.run("shelf").stdout.startswith("The shelf is empty")
+
     def test_x_is_not_asked_without_the_word_that_its_price_and_terms_are_known(
         self, internet: Internet, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -818,3 +837,20 @@ class TestCommandLine:
         assert process.returncode == 0 and found["stopped"]
         assert 0 < found["authors"][0]["posts"]["fetched"] < 2000
         assert "Stopped after" in found["authors"][0]["remarks"][-1]
+
+    def test_ctrl_c_while_the_first_of_two_comes_keeps_what_came_of_it(
+        self, internet: Internet, tmp_path: Path
+    ) -> None:
+        there = FakeBluesky(internet, 2000)
+        there.faults = {number: lambda request: time.sleep(0.1) for number in range(1, 99)}
+        out = tmp_path / "both.jsonl"
+        process = TestTwoProcesses.start("@other.bsky.social", "--out", str(out), "--events")
+        for line in process.stderr:
+            if json.loads(line).get("pages"):
+                break
+        process.send_signal(signal.SIGINT)
+        found, said = process.communicate(timeout=30)
+        assert process.returncode == 0, said
+        assert [author["author"] for author in json.loads(found)["authors"]] == ["@quiet.bsky.social"]
+        assert "Stopped; nothing was fetched of @other.bsky.social." in said
+        assert 0 < len(out.read_text("utf-8").splitlines()) < 2000

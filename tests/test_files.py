@@ -88,6 +88,30 @@ def test_a_quotation_mark_that_never_ends_swallows_nothing(tmp_path: Path, heade
     assert timeline.remarks[-1] == "A quotation mark never ends; all of them were read as text."
 
 
+@pytest.mark.parametrize("sign", [",", "\t"])
+def test_a_quotation_mark_near_the_end_of_a_table_with_dates_swallows_nothing(sign: str, tmp_path: Path) -> None:
+    rows = [sign.join((f"{n}", f"2020-01-{n % 28 + 1:02} 10:00", f"post number {n}")) for n in range(200)]
+    rows[190] = rows[190].replace("post", '"post')
+    (tmp_path / "posts.csv").write_text("\n".join([sign.join(("id", "date", "text")), *rows]))
+    timeline = load(tmp_path / "posts.csv")
+    assert sorted(post.text for post in timeline.posts) == sorted(
+        '"post number 190' if n == 190 else f"post number {n}" for n in range(200)
+    )
+
+
+def test_a_diary_in_a_cell_is_no_quotation_mark_that_never_ends(tmp_path: Path) -> None:
+    diary = "on the lamp\n12/24/2019, snow\nand nothing else\nthe whole day"
+    (tmp_path / "posts.csv").write_text(f'date,text\n2020-01-01,"{diary}"\n2020-01-02,"and more"\n')
+    assert texts(tmp_path / "posts.csv") == [diary, "and more"]
+
+
+def test_dates_that_cannot_be_read_are_told(tmp_path: Path) -> None:
+    rows = ["2020-01-01,one", "the second of May,two", ",three", "2020-01-03,four"]
+    (tmp_path / "posts.csv").write_text("\n".join(["date,text", *rows]))
+    told = "1 of 4 dates could not be read, like “the second of May”; their posts count as the oldest."
+    assert told in load(tmp_path / "posts.csv").remarks
+
+
 def test_a_poem_in_a_cell_is_no_quotation_mark_that_never_ends(tmp_path: Path) -> None:
     poem = "\n".join(["the sea, the sea", "the lamp"] * 30)
     (tmp_path / "posts.csv").write_text(f'id,text\n1,"{poem}"\n2,"and more"\n')

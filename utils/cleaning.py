@@ -14,9 +14,9 @@ from utils.errors import TooFewPosts
 from utils.events import Event, OnEvent, ignore
 from utils.settings import (
     COMFORTABLE_CHARACTERS,
+    FEWEST_POSTS,
     MAXIMUM_CHARACTERS,
     MINIMUM_CHARACTERS,
-    MINIMUM_POSTS,
     CleaningSettings,
 )
 from utils.timelines import Account, Post, Timeline, oldest_first
@@ -237,10 +237,10 @@ def check_enough(timelines: Sequence[CleanTimeline]) -> list[str]:
             f"{MINIMUM_CHARACTERS:,}. Add a second author, or try one who posts more."
         )
     for timeline in timelines:
-        if len(timeline.posts) < MINIMUM_POSTS:
+        if len(timeline.posts) < FEWEST_POSTS:
             raise TooFewPosts(
-                f"{timeline.author} has {len(timeline.posts)} posts to learn from; training needs at least "
-                f"{MINIMUM_POSTS}, and a few to test with. Try an author who posts more."
+                f"{timeline.author} has {len(timeline.posts)} usable posts; training needs at least {FEWEST_POSTS}, "
+                "some of them to test with. Try an author who posts more."
             )
     warnings = []
     if characters < COMFORTABLE_CHARACTERS:
@@ -249,7 +249,7 @@ def check_enough(timelines: Sequence[CleanTimeline]) -> list[str]:
             f"{COMFORTABLE_CHARACTERS:,} the bot may repeat itself or its author."
         )
     warnings += [
-        f"The posts of {timeline.author} have no dates; they were taken as oldest first."
+        f"The posts of {timeline.author} have no dates that were read; they were taken as oldest first."
         for timeline in timelines
         if not timeline.dated
     ]

@@ -79,7 +79,11 @@ MAXIMUM_DRAFTS = 1_000
 
 
 MINIMUM_POSTS = 20
-"""Under this many posts there is nothing to hold out and validate on."""
+"""Posts to learn from, at the least."""
+
+FEWEST_POSTS = 24
+"""Of which `MINIMUM_POSTS` are left to learn from when a tenth is held out, and a tenth of the rest chooses the best
+weights."""
 
 MAXIMUM_HELD_OUT = 400
 """Posts of one author that are scored before and after: more would take longer than they tell."""

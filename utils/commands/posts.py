@@ -54,7 +54,17 @@ def fetch(references, out, limit, refresh, accept_x_terms, apart, as_json, event
         screen.tell(Event("stage", "Reading the posts"))
         started = time.monotonic()
         groups = authors(references, apart)
-        timelines = [load_together(group, on_event, fetching).newest(limit) for group in groups]
+        timelines = []
+        for group in groups:
+            try:
+                timelines.append(load_together(group, on_event, fetching).newest(limit))
+            except BadReference:
+                if not (timelines and interrupt.is_set()):
+                    raise
+            if interrupt.is_set():
+                break
+        if missing := [str(reference) for group in groups[len(timelines) :] for reference in group]:
+            screen.tell(Event("warning", f"Stopped; nothing was fetched of {', '.join(missing)}."))
         read = time.monotonic()
         cleaned = [clean(timeline, on_event=screen.tell) for timeline in timelines]
         seconds = {"read": round(read - started, 2), "clean": round(time.monotonic() - read, 2)}
@@ -102,11 +112,11 @@ def shelf(handles: tuple[str, ...], clear: bool, as_json: bool) -> None:
     from utils.timelines.handles import parse
 
     with Screen(events=False):
-        wanted = {kept.path_of(_known(parse(handle), handle)): handle for handle in handles}
-        shelves = [one for one in kept.everything() if not wanted or one.path in wanted]
-        if missing := wanted.keys() - {one.path for one in shelves}:
-            names = " and ".join(wanted[path] for path in missing)
-            raise BadReference(f"There is nothing of {names} on the shelf.")
+        wanted = {handle: kept.of(_known(parse(handle), handle)) for handle in handles}
+        if missing := [handle for handle, own in wanted.items() if not own]:
+            raise BadReference(f"There is nothing of {' and '.join(missing)} on the shelf.")
+        named = {one.path: one for own in wanted.values() for one in own}
+        shelves = list(named.values()) if handles else kept.everything()
         found = [
             {
                 "handle": one.account.handle,

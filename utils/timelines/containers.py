@@ -37,8 +37,8 @@ class Container:
     """
 
     def __init__(self, path: Path, on_event: OnEvent = ignore) -> None:
-        self.path, self.name = path, path.resolve().name or str(path)
-        self.stem = path.stem.lstrip("@＠") or "posts"
+        self.path, self.name = path, _printable(path.resolve().name or str(path))
+        self.stem = _printable(path.stem).lstrip("@＠") or "posts"
         self.names: list[str] = []
         self._on_event = on_event
         self._left = MAXIMUM_BYTES
@@ -52,6 +52,11 @@ class Container:
 
     def _raw(self, name: str) -> tuple[io.IOBase, int]:
         raise NotImplementedError
+
+
+def _printable(name: str) -> str:
+    """The name of a file with U+FFFD for bytes that are not UTF-8, as old disks and zips have them."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 class _Zip(Container):

@@ -6,7 +6,8 @@ be read: a post whose date cannot be read is still a post. Knows nothing about p
 
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 
 _X_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -17,6 +18,7 @@ LONGEST = 64
 _NUMBER = re.compile(r"\d{9,17}(?:\.\d*)?")
 # "2015-01-24 02:02:37 +0000" of X's oldest archives, and "… UTC" of spreadsheets, are nearly ISO 8601.
 _ZONE_APART = re.compile(r"(?<=\d) (?:UTC|(?=[+-]\d\d:?\d\d$))")
+_MAIL = re.compile(r"(?:[A-Za-z]{3}, )?\d{1,2} [A-Za-z]{3} \d{2,4} \d\d:\d\d.*")
 _WITH_NAMES = re.compile(r"[A-Za-z]{3}.*\d{4}|\d{1,2} [A-Za-z]{3}")
 _SLASHES = re.compile(
     r"(\d{1,4})([/.-])(\d{1,2})\2(\d{1,4})(?:,?[ T]+(\d{1,2}):(\d\d)(?::(\d\d)(?:\.\d+)?)?(?: ?([AaPp])\.?[Mm]\.?)?)?"
@@ -24,7 +26,7 @@ _SLASHES = re.compile(
 
 
 def parse_date(value: object) -> datetime | None:
-    """One date: ISO 8601, X's `Fri Mar 06 13:02:05 +0000 2026`, that of mails, or seconds since 1970.
+    """One date: ISO 8601, X's `Fri Mar 06 13:02:05 +0000 2026`, with the month in English, or seconds since 1970.
 
     Seconds may come as milli- or microseconds; which they are follows from their size.
     """
@@ -34,8 +36,9 @@ def parse_date(value: object) -> datetime | None:
         if not isinstance(value, str):
             return None
         if value[4:5] == "-" and value[:4].isdecimal():  # the usual case
-            date = datetime.fromisoformat(_ZONE_APART.sub("", value) if " " in value[11:] else value.strip())
-            return _in_utc(date)
+            with suppress(ValueError):
+                date = datetime.fromisoformat(_ZONE_APART.sub("", value) if " " in value[11:] else value.strip())
+                return _in_utc(date)
         if match := _X_DATE.fullmatch(value):
             month, *numbers, year = match.groups()
             return datetime(int(year), _X_MONTHS.index(month) + 1, *map(int, numbers), tzinfo=UTC)
@@ -44,10 +47,21 @@ def parse_date(value: object) -> datetime | None:
             return None
         if _NUMBER.fullmatch(value):
             return _since_1970(float(value))
-        date = parsedate_to_datetime(value) if _WITH_NAMES.search(value) else datetime.fromisoformat(value)
-        return _in_utc(date)
+        if not _WITH_NAMES.search(value):
+            return _in_utc(datetime.fromisoformat(value))
+        return _in_utc(parsedate_to_datetime(value) if _MAIL.fullmatch(value) else _in_words(value))
     except (ValueError, OverflowError, TypeError, IndexError):
         return None
+
+
+def _in_words(text: str) -> datetime:
+    """A date like "January 24, 2015 at 02:02PM". Of a zone that is letters, like PST, nothing is known: it is UTC."""
+    from dateutil import parser
+
+    def zone(_: str | None, seconds: int | None) -> timezone | None:
+        return None if seconds is None else timezone(timedelta(seconds=seconds))
+
+    return parser.parse(text, default=datetime(1, 1, 1), tzinfos=zone)
 
 
 def _in_utc(date: datetime) -> datetime:
@@ -57,7 +71,7 @@ def _in_utc(date: datetime) -> datetime:
 def _since_1970(number: float) -> datetime:
     for unit in (1, 1e3, 1e6):
         if abs(number) < 1e11 * unit:
-            return datetime.fromtimestamp(number / unit, UTC)
+            return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=number / unit)
     raise ValueError("no date so far away")
 
 

@@ -127,6 +127,8 @@ def load_bluesky(path: Path, on_event: OnEvent = ignore) -> Timeline:
         kind = block.get("$type") if isinstance(block, dict) else None
         if kind == _BLUESKY_REPOST:
             posts.left_out["reposts"] += 1
+        elif kind == _BLUESKY_POST and block.get("labels"):
+            posts.leave_out("warned")
         elif kind == _BLUESKY_POST:
             posts.add(keys.get(link), parse_date(block.get("createdAt")), bluesky_text(block))
     return posts.finished(container.stem, f"Bluesky repository {path.name}")

@@ -104,15 +104,18 @@ def _ask(shelf: Shelf, source: Source, handle: Handle, fetching: Fetching, on_ev
     for stretch in shelf.to_do():
         if asked and shelf.posts_down_to(stretch) >= limit:
             return
-        cursors, known_pages = {stretch.cursor}, 0
+        cursors, seen, repeated = {stretch.cursor}, set(), 0
         pages = source.pages(shelf.account, shelf.since(stretch), stretch.cursor)
         while page := _next(pages, handle):
             asked += 1
-            known_pages = 0 if shelf.add(stretch, page) or not page.items else known_pages + 1
+            shelf.add(stretch, page)
+            ids = {item.post.id for item in page.items}
+            repeated = repeated + 1 if ids and ids <= seen else 0
+            seen |= ids
             _tell(shelf, asked, limit, on_event)
             if not stretch.is_open or shelf.posts_down_to(stretch) >= limit:
                 break
-            if page.cursor in cursors or known_pages > 1:
+            if page.cursor in cursors or repeated > 1:
                 raise NetworkFailed(f"{handle.network} gives the same posts of {handle} again and again. Try later.")
             cursors.add(page.cursor)
             if fetching.should_stop():

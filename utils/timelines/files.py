@@ -28,7 +28,7 @@ LISTS = ("tweets", "posts", "statuses", "data", "items", "results", "entries", "
 """The names under which tools keep the list of posts in an object."""
 
 FEWEST_SWALLOWED = 20
-"""Lines that look like rows inside one cell; a post of a poem has fewer, and no commas where they would be."""
+"""Lines inside one cell that look like rows without a date; a poem has fewer, and no commas where they would be."""
 
 LINES_A_BLOCK = 8
 """Blocks between blank lines are posts if they are shorter than this on average; a file of a post a line
@@ -62,19 +62,31 @@ def _read_table(container: Container, quoted: bool = True) -> Timeline:
             ]
         except csv.Error as error:
             raise BadFile(f"{container.name} is damaged: {error}. Save or download it again.") from None
-    if quoted and any(_is_swallowed(entry, len(header), len(entries)) for entry in entries):
+    if quoted and any(_is_swallowed(entry, header, len(entries)) for entry in entries):
         again = _read_table(container, quoted=False)
         return replace(again, remarks=(*again.remarks, "A quotation mark never ends; all of them were read as text."))
     return _timeline(container, entries, _took("column", columns))
 
 
-def _is_swallowed(entry: Entry, columns: int, rows: int) -> bool:
-    """Whether a cell holds the rest of its table, because a quotation mark never ended."""
-    lines = entry.text.split("\n") if entry.text and entry.text.count("\n") >= FEWEST_SWALLOWED else ()
-    if not lines:
+def _is_swallowed(entry: Entry, header: Sequence[str], rows: int) -> bool:
+    """Whether a cell holds other rows of its table, because a quotation mark never ended."""
+    lines = entry.text.split("\n") if entry.text else []
+    if sum(_is_dated_row(line, header) for line in lines[1:]) > len(lines[1:]) / 2:
+        return True
+    if len(lines) <= FEWEST_SWALLOWED:
         return False
-    like_rows = sum(any(line.count(sign) >= columns - 1 for sign in tables.DELIMITERS) for line in lines)
-    return like_rows > 0.8 * len(lines) if columns > 1 else len(lines) > rows
+    like_rows = sum(any(line.count(sign) >= len(header) - 1 for sign in tables.DELIMITERS) for line in lines)
+    return like_rows > 0.8 * len(lines) if len(header) > 1 else len(lines) > rows
+
+
+def _is_dated_row(line: str, header: Sequence[str]) -> bool:
+    """Whether a line has a date in the column of dates, counted from either end: its text may hold delimiters, too."""
+    name = fields.find(header, fields.DATE)
+    if name is None or len(header) == 1:
+        return False
+    at, width = header.index(name), len(header)
+    rows = (line.split(sign) for sign in tables.DELIMITERS if line.count(sign) >= width - 1)
+    return any(parse_dates([cell.strip(' "\r')])[0][0] for cells in rows for cell in (cells[at], cells[at - width]))
 
 
 def _bounded(values: Iterable[Any]) -> Iterator[Any]:
@@ -231,6 +243,10 @@ def _timeline(container: Container, entries: list[Entry], remarks: list[str]) ->
     if not all(entry.plain for entry in entries):
         texts = unescape_if_escaped(["\ufffd" if text is None else text for text in mend(texts)])
     dates, order = parse_dates([entry.date for entry in entries])
+    unread = [str(entry.date) for entry, date in zip(entries, dates, strict=True) if entry.date and not date]
+    if unread:
+        how_many = f"{len(unread):,} of {len(dates):,} dates could not be read, like “{unread[0][:30]}”"
+        remarks = [*remarks, f"{how_many}; their posts count as the oldest."]
     for number, (entry, date, text) in enumerate(zip(entries, dates, texts, strict=True), 1):
         posts.add(fields.short_id(entry.id) or number, date, text)
     if encoding_of(container.path) == "sloppy-windows-1252":

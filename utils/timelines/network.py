@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3.exceptions import DecodeError, ProtocolError, ReadTimeoutError
+from urllib3.exceptions import DecodeError, ProtocolError, ReadTimeoutError, SSLError
 
 from utils import environment
 from utils.errors import NetworkFailed, UserError
@@ -108,7 +108,9 @@ class PoliteAdapter(HTTPAdapter):
         try:
             response = super().send(request, **options)
             response.raw = io.BytesIO(_whole(response))
-        except requests.exceptions.SSLError:
+        except (requests.exceptions.SSLError, SSLError) as error:
+            if "CERTIFICATE_VERIFY_FAILED" not in str(error):
+                return None, f"The connection to {host} broke."
             raise NetworkFailed(f"{host} has no valid certificate, so nothing is fetched from it.") from None
         except requests.exceptions.ConnectTimeout:
             return None, f"{host} does not answer."

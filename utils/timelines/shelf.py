@@ -87,8 +87,8 @@ class Shelf:
         below = [other.newest for other in self._stretches if other.number < stretch.number and other.newest]
         return below[-1] if below else None
 
-    def add(self, stretch: Stretch, page: Page) -> int:
-        """Write a page at the lower end of a stretch; gives the number of its posts that were not known.
+    def add(self, stretch: Stretch, page: Page) -> None:
+        """Write a page at the lower end of a stretch.
 
         The stretch ends with the last page, or where a post below it comes up.
         """
@@ -104,7 +104,6 @@ class Shelf:
         self._append("".join(f"{line}\n" for line in [*lines, json.dumps({"page": about})]))
         self._take(own, about)
         stretch.is_open, stretch.cursor = is_open, page.cursor
-        return len(own)
 
     def posts_down_to(self, stretch: Stretch) -> int:
         """How many posts one can learn from lie in this stretch and above it."""
@@ -234,6 +233,16 @@ def everything() -> list[Shelf]:
     paths = sorted(path for path in environment.shelf_folder().glob("*/*.jsonl") if path.is_file())
     shelves = (Shelf(path) for path in paths if not path.name.endswith(REFRESHING))
     return [shelf for shelf in shelves if shelf.account]
+
+
+def of(handle: Handle) -> list[Shelf]:
+    """What lies on the shelf of an account, fetched by this handle or by another name of it."""
+    path, name = path_of(handle), str(handle).lower()
+    return [
+        shelf
+        for shelf in everything()
+        if shelf.path == path or (shelf.account.network, shelf.account.handle.lower()) == (handle.network, name)
+    ]
 
 
 def clear(shelf: Shelf) -> None:

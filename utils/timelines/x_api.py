@@ -57,7 +57,8 @@ class XApi:
         if not fetching.accept_x_terms:
             raise NetworkFailed(
                 f"Fetching {handle} from X costs up to about {price(self._most)} at its list price. {NOTICE} "
-                f"To fetch all the same: python -m utils fetch {handle} --accept-x-terms; on the page, tick the box."
+                f"To fetch all the same: python -m utils fetch {handle} --accept-x-terms; on the page, tick the box in "
+                "part 1."
             )
         if token and not re.fullmatch(r"[!-~]+", token):
             raise NetworkFailed(
