@@ -72,6 +72,18 @@ def test_nothing_of_this_machine_is_published(bot: Path, hub: loopback.Hub, tmp_
     assert not [line for line in held_out if json.loads(line)["text"].encode() in together]
 
 
+def test_a_bot_without_a_handle_takes_no_other_one_s_place_unasked(bot: Path, hub: loopback.Hub) -> None:
+    story = json.loads((bot / "bot.json").read_text())
+    (bot / "bot.json").write_text(json.dumps(story | {"authors": ["diary"], "sources": ["file diary.txt"]}))
+    assert share(bot, "--author", "mine").returncode == 0
+    there = hub.repositories["somebody/huggingtweets-bot"]
+    said = sentence(share(bot, "--author", "mine"))
+    assert "There is a bot in somebody/huggingtweets-bot already, and it may be another one" in said
+    assert there.commits == 1
+    assert share(bot, "--author", "mine", "--name", "somebody/huggingtweets-bot", "--language", "de").returncode == 0
+    assert there.commits == 2
+
+
 def test_what_was_published_loads_again_here_and_with_plain_transformers(
     bot: Path, hub: loopback.Hub, tmp_path: Path
 ) -> None:

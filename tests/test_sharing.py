@@ -228,6 +228,23 @@ def test_a_file_is_named_after_no_file_and_not_put_into_the_bot(bot: Path) -> No
         path_for(bot, bot / "x.zip", "zip")
 
 
+def test_a_file_of_a_bot_without_a_handle_is_not_written_over_unasked(bot: Path) -> None:
+    story = json.loads((bot / "bot.json").read_text())
+    (bot / "bot.json").write_text(json.dumps(story | {"authors": ["diary"]}))
+    target = path_for(bot, None, "zip")
+    assert target == Path("huggingtweets-bot.zip")
+    target.write_bytes(b"another bot")
+    with pytest.raises(SharingFailed, match="huggingtweets-bot.zip is there already, and may hold another bot"):
+        path_for(bot, None, "zip")
+    assert path_for(bot, target, "zip") == target
+
+
+def test_the_card_of_a_bot_that_learned_more_than_was_last_read_does_not_add_up_what_it_cannot() -> None:
+    assert "Of those that were kept, 1,000 were learned from" in model_card(STORY, FACTS)
+    card = model_card(replace(STORY, posts={"fetched": 60, "reposts": 5, "short": 0, "kept": 55}), FACTS)
+    assert "as last read | |" in card and "In all, 1,000 were learned from" in card
+
+
 @pytest.mark.parametrize(
     ("authors", "name"),
     [

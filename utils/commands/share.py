@@ -85,14 +85,15 @@ def _to_hub(
     bot: Path, maker: "Maker", name: str | None, public: bool, drafts: int, patience: float, on_event: OnEvent
 ) -> tuple[dict[str, Any], str]:
     from utils.bot import read_story
-    from utils.sharing import check_consent, files, measure_copies, shared_name, told
+    from utils.sharing import NAMELESS, check_consent, files, measure_copies, shared_name, told
     from utils.sharing.hub import Account, find_token
 
     check_consent(maker)
     account = Account(find_token(), patience, on_event)
-    place = account.repository(name or shared_name(told(read_story(bot), maker).authors))
+    name = name or shared_name(told(read_story(bot), maker).authors)
+    place = account.repository(name)
     ready = files(bot, maker, place, *measure_copies(bot, drafts, on_event))
-    published = account.publish(ready, place, private=not public)
+    published = account.publish(ready, place, private=not public, replace=name != NAMELESS)
     seen_by = "only you can see it" if published.private else "everybody can see it"
     return published.as_dict(), f"{published.url} ({seen_by}; {published.sent / 1e6:,.1f} MB sent)"
 

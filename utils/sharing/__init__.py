@@ -41,6 +41,9 @@ FIGURES = {
 }
 """What is passed on of these, by name: what is added to a story later does not leave by accident."""
 
+NAMELESS = f"{SHARED_NAME}-bot"
+"""What a bot is called whose author has no handle. Many are, so under this name none takes another one's place."""
+
 PIECE = 1 << 20
 """Bytes that are read and packed at once."""
 
@@ -126,7 +129,7 @@ def shared_name(authors: Sequence[str]) -> str:
     """`huggingtweets-NAME` for authors with a handle; names that were made from files stay private."""
     handles = "-".join(author for author in authors if author.startswith("@"))
     clean = re.sub(r"[^A-Za-z0-9]+", "-", handles).strip("-").lower()[:60].strip("-")
-    return f"{SHARED_NAME}-{clean or 'bot'}"
+    return f"{SHARED_NAME}-{clean}" if clean else NAMELESS
 
 
 def files(bot: Path, maker: Maker, place: str, drafts: int = 0, copies: float | None = None) -> dict[str, Content]:
@@ -201,6 +204,10 @@ def path_for(bot: Path, out: Path | None, kind: str) -> Path:
     if target.suffix.lower() != f".{kind}" or target.is_dir():
         raise SharingFailed(
             f"{target} is not the name of a {kind} file. Choose another --out, one that ends in .{kind}."
+        )
+    if not out and target.stem == NAMELESS and target.exists():
+        raise SharingFailed(
+            f"{target} is there already, and may hold another bot. Say where to write: --out FILE.{kind}"
         )
     return target
 

@@ -142,16 +142,18 @@ def _posts(story: Story, facts: CardFacts) -> str:
     counted = [(name, n) for name, n in story.posts.items() if n or name in ALWAYS_COUNTED]
     rows = "\n".join(f"| {escape(names.get(name, name.replace('_', ' ')))} | {n:,} |" for name, n in counted)
     parts = story.parts
+    learned, validating, held_out = (parts.get(name, 0) for name in ("training", "validation", "held_out"))
+    is_part = learned + validating + held_out > story.posts.get("kept", 0)  # an update read new posts alone
     return f"""## Which posts
 
 {CONSENT.get(facts.consent, NOT_SAID)}
 {"".join(map(_account, story.accounts))}
-| posts of {escape(story.voice)} | |
+| posts of {escape(story.voice)}{", as last read" if is_part else ""} | |
 |:--|--:|
 {rows}
 
-Of those that were kept, {parts.get("training", 0):,} were learned from, {parts.get("validation", 0):,} chose the best
-weights, and the newest {parts.get("held_out", 0):,} were held out to test it. None of them comes with this bot.
+{"In all" if is_part else "Of those that were kept"}, {learned:,} were learned from, {validating:,} chose the best
+weights, and the newest {held_out:,} were held out to test it. None of them comes with this bot.
 """
 
 

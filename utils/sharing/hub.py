@@ -86,10 +86,20 @@ class Account:
         with self._connected(name) as api:
             return name if "/" in name else f"{api.whoami()['name']}/{name}"
 
-    def publish(self, files: Mapping[str, Path | bytes], repository: str, private: bool = True) -> Published:
-        """Make the repository, or find it again, and put the files there in one commit."""
+    def publish(
+        self, files: Mapping[str, Path | bytes], repository: str, private: bool = True, replace: bool = True
+    ) -> Published:
+        """Make the repository, or find it again, and put the files there in one commit.
+
+        replace: whether a bot that is there may be replaced.
+        """
         with self._connected(repository) as api, ExitStack() as open_files:
             created, there = self._make(api, repository, private)
+            if STORY in there and not replace:
+                raise SharingFailed(
+                    f"There is a bot in {repository} already, and it may be another one. Choose another --name, or "
+                    f"name it in full to replace it: {repository}"
+                )
             self._on_event(Event("stage", "Reading the bot", 0.0))
             additions = [_addition(name, content, open_files) for name, content in files.items()]
             sent = self._send(api, repository, additions)
