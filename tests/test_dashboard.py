@@ -1,5 +1,6 @@
 """The page's parts without a browser: what they show, what they refuse, and what they start."""
 
+import gc
 import html
 import json
 import os
@@ -8,6 +9,8 @@ import re
 import shutil
 import signal
 import time
+import weakref
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,7 +24,7 @@ from utils.dashboard.game import ending, questions, score
 from utils.dashboard.html import author_card, copy_button, curve, post, posts_by_month, record_card
 from utils.dashboard.publish import PublishRegion
 from utils.dashboard.region import DOUBLE_CLICK, Region
-from utils.dashboard.runs import ChildFailed, Errand, Problem, Record, Run, Writer
+from utils.dashboard.runs import STOP, ChildFailed, Errand, Problem, Record, Run, Writer
 from utils.dashboard.visitor import Visitor
 from utils.errors import BadFile, BadReference, TooFewPosts
 from utils.pipeline import make_bot
@@ -282,6 +285,51 @@ def test_a_second_training_waits_for_its_turn(taught_model: Path, tmp_path: Path
     assert list(second.events())[-1]["event"] == "done"
 
 
+def test_a_training_that_waits_can_be_stopped_where_no_signal_reaches_it(taught_model: Path, tmp_path: Path) -> None:
+    first = Run.start(tmp_path / "1", ["sample:unit7bakes"], tmp_path / "bot1", 5, str(taught_model), 0)
+    events = first.events()
+    while next(events)["event"] != "loss":
+        pass
+    second = Run.start(tmp_path / "2", ["sample:unit7bakes"], tmp_path / "bot2", 0.5, str(taught_model), 0)
+    waiting = second.events()
+    assert "comes after it" in next(waiting)["sentence"]
+    (tmp_path / "2" / STOP).touch()  # as on Windows, without a signal
+    with pytest.raises(Problem, match="Interrupted, before there was anything to keep"):
+        list(waiting)
+    assert first.is_going()
+    first.stop()
+    list(events)
+
+
+def test_a_training_that_failed_leaves_no_folder_behind(tmp_path: Path) -> None:
+    page = Dashboard()
+    bot = page.visitor.folder / "bots" / "unit7bakes"
+    bot.mkdir(parents=True)
+    runs = page.visitor.folder / "runs"
+    page.train.watch(Run.start(runs / "1", ["sample:unit7bakes"], bot, 0.5, str(tmp_path / "no-model"), 0))
+    assert "no-model" in settled(page.train)
+    assert not bot.exists()
+
+
+def test_an_interrupt_of_the_notebook_means_stop_and_the_rest_is_heard() -> None:
+    class Interrupted:
+        """A run whose reader is interrupted once, after its first event."""
+
+        times = 0
+
+        def events(self) -> Iterator[dict]:
+            self.times += 1
+            yield {"event": "stage"}
+            if self.times == 1:
+                raise KeyboardInterrupt
+            yield {"event": "done"}
+
+    stopped: list[bool] = []
+    heard = Region().hear(Interrupted(), lambda: stopped.append(True))
+    assert [event["event"] for event in heard] == ["stage", "done"]
+    assert stopped == [True]
+
+
 def test_a_training_that_fails_says_why(tmp_path: Path) -> None:
     run = Run.start(tmp_path / "1", ["sample:unit7bakes"], tmp_path / "bot", 0.5, str(tmp_path / "no-model"), 0)
     with pytest.raises(Problem, match="no-model"):
@@ -347,6 +395,23 @@ def test_a_double_click_deletes_nothing_and_takes_an_author_away_once() -> None:
     away.click()
     away.click()
     assert page.author.authors == [] and "went wrong" not in page.author.status.widget.value
+
+
+def test_posts_that_were_taken_away_take_no_memory() -> None:
+    page = Dashboard()
+    for name in ("keeperfinch", "unit7bakes"):
+        page.author._read(f"sample:{name}")
+    posts = weakref.ref(page.author.authors[0].posts)
+    page.author._cards.children[1].children[0].click()
+    gc.collect()
+    assert posts() is None
+    assert [author.posts.author for author in page.author.authors] == ["@unit7bakes"]
+
+
+def test_what_a_process_that_was_killed_left_is_no_bot(bot: Path) -> None:
+    page = Dashboard()
+    shutil.copytree(bot, page.visitor.folder / "bots" / ".unit7bakes.k3x9.partial")
+    assert page.keep.bots() == []
 
 
 def test_an_error_in_a_click_is_shown_and_not_lost() -> None:

@@ -229,11 +229,35 @@ def test_too_little_memory_is_a_sentence_before_anything_is_loaded(
         load_folder(folder, torch.device("cpu"))
 
 
+@pytest.mark.parametrize(
+    ("capability", "built_for", "device"),
+    [
+        ((6, 1), ["sm_75", "sm_80", "sm_90a", "compute_120"], "cpu"),
+        ((7, 5), ["sm_75", "sm_80", "sm_90a"], "cuda"),
+        ((9, 0), ["gfx90a"], "cuda"),
+    ],
+)
+def test_a_gpu_that_this_pytorch_was_not_built_for_is_left_alone(
+    capability: tuple[int, int], built_for: list[str], device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: built_for)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda number: capability)
+    assert environment.device().type == device
+
+
 def test_a_failed_allocation_becomes_a_sentence_and_other_errors_pass_through() -> None:
     with pytest.raises(OutOfMemory, match="ran out while training"), environment.memory_errors_in_words("training"):
         torch.empty(1 << 50)
     with pytest.raises(OutOfMemory, match="ran out while loading"), environment.memory_errors_in_words("loading"):
         raise RuntimeError("can't start new thread")  # what Python says where a stack of a thread finds no room
+    for said in ("CUDA error: out of memory", "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate`"):
+        with (
+            pytest.raises(OutOfMemory, match="The GPU's memory ran out while writing.*CUDA_VISIBLE_DEVICES=-1"),
+            environment.memory_errors_in_words("writing"),
+        ):
+            raise RuntimeError(said)
     with pytest.raises(RuntimeError, match="must match the size"), environment.memory_errors_in_words("training"):
         torch.ones(2) + torch.ones(3)
 

@@ -1,5 +1,7 @@
 import itertools
 import math
+import os
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,12 +13,13 @@ import torch
 from safetensors.torch import load_file
 from tiny import ARCHITECTURES, save_tiny_model
 
+from utils import environment
 from utils.adapters import count_learned
-from utils.bot import Bot
+from utils.bot import Bot, read_origin
 from utils.cleaning import clean
 from utils.course import PASSES, Conditions, Training
 from utils.dataset import Example, build
-from utils.errors import BadSetting
+from utils.errors import BadBot, BadSetting
 from utils.events import Event
 from utils.generation import write
 from utils.language_model import LanguageModel, load_folder
@@ -177,6 +180,45 @@ def test_a_bot_of_another_file_of_the_same_name_stays(tmp_path: Path) -> None:
         file.write_text("\n".join(lines), "utf-8")
     hers, his, hers_again = (make_bot([str(file)], settings)[1].bot for file in (*files, files[0]))
     assert (hers, his, hers_again) == ("bots/posts", "bots/posts-2", "bots/posts")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there names of files are any bytes")
+def test_a_file_whose_name_is_not_utf_8_makes_a_bot_that_finds_it_again(tmp_path: Path) -> None:
+    path = os.fsencode(tmp_path) + b"/m\xf6n.txt"
+    Path(os.fsdecode(path)).write_text("\n".join(post.text for post in load("sample:unit7bakes").posts), "utf-8")
+    settings = TrainingSettings(steps=1, model=str(save_tiny_model(tmp_path / "model")))
+    bot, report = make_bot([os.fsdecode(path)], settings)
+    assert report.authors == ["m\ufffdn"]
+    assert read_origin(Path(report.bot)).references == [os.fsdecode(path)]
+
+
+def test_a_disk_without_room_for_the_bot_is_a_sentence_before_any_time_is_spent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = TrainingSettings(steps=1, model=str(save_tiny_model(tmp_path / "model")))
+    monkeypatch.setattr(environment, "free_disk", lambda folder: 5_000_000)
+    said: list[str] = []
+    with pytest.raises(BadBot, match="The disk has 5 MB left at bots/unit7bakes, and the bot takes 2. MB. Make room"):
+        make_bot(["sample:unit7bakes"], settings, on_event=lambda event: said.append(event.sentence))
+    assert said[-1] == "Loading the model"
+
+
+def test_two_trainings_at_once_of_files_of_one_name_leave_two_bots(tmp_path: Path) -> None:
+    settings = TrainingSettings(steps=1, model=str(save_tiny_model(tmp_path / "model")))
+    lines = "\n".join(post.text.replace("\n", " ") for post in load("sample:unit7bakes").posts)
+    files = [tmp_path / folder / "posts.txt" for folder in ("hers", "his")]
+    for file in files:
+        file.parent.mkdir()
+        file.write_text(lines, "utf-8")
+    others: list[str] = []
+
+    def train_another(event: Event) -> None:
+        if event.sentence == "Loading the model" and not others:
+            others.append("")
+            others[0] = make_bot([str(files[1])], settings)[1].bot
+
+    mine = make_bot([str(files[0])], settings, on_event=train_another)[1].bot
+    assert {mine, *others} == {"bots/posts", "bots/posts-2"}
 
 
 @pytest.mark.parametrize(

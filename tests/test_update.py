@@ -392,6 +392,16 @@ def test_a_place_that_was_named_is_remembered_also_where_nothing_was_new(home: P
     assert read_origin(home / "bot").references == [str(elsewhere)]
 
 
+def test_posts_of_somebody_else_are_not_taught_unasked(taught_model: Path, tmp_path: Path) -> None:
+    settings = replace(QUICK, model=str(taught_model))
+    make_bot(["sample:unit7bakes"], settings, out=tmp_path / "bot")
+    origin = read_origin(tmp_path / "bot")
+    with pytest.raises(BadReference, match="posts of @keeperfinch, and .*bot speaks for @unit7bakes; it stays"):
+        update_bot(tmp_path / "bot", ["sample:keeperfinch"], QUICK)
+    assert read_origin(tmp_path / "bot") == origin
+    assert update_bot(tmp_path / "bot", ["sample:keeperfinch"], QUICK, force=True).updated
+
+
 def test_a_bot_by_handle_looks_at_the_network_and_says_when_it_is_away(
     taught_model: Path, tmp_path: Path, internet: Internet
 ) -> None:

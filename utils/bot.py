@@ -49,6 +49,9 @@ LITTER = re.compile(r"\.DS_Store|\._.*|Thumbs\.db|desktop\.ini|\..*\.partial")
 """What file browsers leave in any folder that somebody looks into, mostly hidden from them, and what a process of ours
 left that was killed; it goes with the bot that is replaced."""
 
+BESIDE_WEIGHTS = 20_000_000
+"""Bytes of a bot beside its weights: the tokenizer (4 MB), and its posts."""
+
 LONGEST_POST = 128
 """New tokens after which plain `generate` stops: about twice the longest post that X takes in English."""
 
@@ -153,6 +156,16 @@ def check_output_folder(folder: Path, mend: str = "Choose another --out folder."
         raise BadBot(f"No bot can be written to {folder}: {error.strerror or error}. {mend}") from error
 
 
+def check_room(folder: Path, language_model: LanguageModel) -> None:
+    """Raise `BadBot` where the disk has no room for the bot, whose weights take two bytes each."""
+    needed = 2 * sum(weight.numel() for weight in language_model.network.parameters()) + BESIDE_WEIGHTS
+    if (free := environment.free_disk(folder)) < needed:
+        raise BadBot(
+            f"The disk has {free / 1e6:,.0f} MB left at {folder}, and the bot takes {needed / 1e6:,.0f} MB. Make room "
+            "first."
+        )
+
+
 def free_folder(folder: Path, origin: Origin) -> Path:
     """The folder, with a number behind it where a bot of other posts lies. Raises `BadBot` for a damaged one."""
     folders = chain([folder], (folder.with_name(f"{folder.name}-{number}") for number in count(2)))
@@ -210,13 +223,14 @@ def _save_model(language_model: LanguageModel, folder: Path) -> None:
 
 
 def _write_json(path: Path, value: Any) -> None:
-    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    """Write a value. What is no letter in the name of a file (PEP 383) becomes the escape that reads back to it."""
+    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", "utf-8", errors="backslashreplace")
 
 
 def read_story(folder: Path) -> Story:
     """What a bot's folder says about it, without loading the model. Raises `BadBot`."""
     if not find_path(folder):
-        near = sorted(path.parent.name for path in folder.parent.glob(f"*/{STORY}"))
+        near = sorted(path.parent.name for path in folder.parent.glob(f"[!.]*/{STORY}"))
         hint = f" There: {', '.join(near)}." if near else " Make one: python -m utils train sample:keeperfinch"
         raise BadBot(f"There is no bot in {folder}.{hint}")
     try:

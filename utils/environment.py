@@ -6,6 +6,7 @@ posts or models. What memory is left, `memory.py` knows; nothing else in the pac
 
 import os
 import platform
+import re
 import shutil
 import sys
 import time
@@ -59,7 +60,7 @@ def device() -> "torch.device":
     """
     import torch
 
-    if torch.cuda.is_available():
+    if torch.cuda.is_available() and _has_programs_for_gpu():
         if processes.count_here() > torch.cuda.device_count():
             raise BadSetting(
                 f"{processes.count_here()} processes were started on this machine, which has "
@@ -69,6 +70,15 @@ def device() -> "torch.device":
     if torch.backends.mps.is_available() and processes.count() == 1:
         return torch.device("mps")
     return torch.device("cpu")
+
+
+def _has_programs_for_gpu() -> bool:
+    """Whether this PyTorch was built for a GPU as old as the one that is here; else the first product would fail."""
+    import torch
+
+    built_for = [int(name[3:].rstrip("af")) for name in torch.cuda.get_arch_list() if name.startswith("sm_")]
+    major, minor = torch.cuda.get_device_capability(processes.number_here() % torch.cuda.device_count())
+    return not built_for or 10 * major + minor >= min(built_for)
 
 
 def precision(device: "torch.device") -> "torch.dtype":
@@ -131,7 +141,8 @@ def _is_memory_error(error: BaseException) -> bool:
     """Whether an error says that memory ran out; PyTorch's on the CPU is a bare RuntimeError, and so is Python's for a
     thread whose stack finds no room."""
     text = str(error).lower()
-    says_so = "memory" in text and "alloc" in text or "can't start new thread" in text
+    signs = ("out of memory", "alloc_failed", "can't start new thread")  # the second one is CUDA's libraries'
+    says_so = "memory" in text and "alloc" in text or any(sign in text for sign in signs)
     return isinstance(error, MemoryError) or isinstance(error, RuntimeError) and says_so
 
 
@@ -153,6 +164,11 @@ def memory_errors_in_words(purpose: str) -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as error:
+        if _is_memory_error(error) and re.search(r"cuda|cublas|cudnn", str(error), re.IGNORECASE):
+            raise OutOfMemory(
+                f"The GPU's memory ran out while {purpose}. Close what else uses it, choose a smaller model, or set "
+                "CUDA_VISIBLE_DEVICES=-1, which leaves the work to the CPU."
+            ) from error
         if _is_memory_error(error):
             raise OutOfMemory(
                 f"The memory of this machine ran out while {purpose}. Close other programs, or choose a smaller model."

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from utils import environment
-from utils.bot import Bot, Origin, check_output_folder, free_folder
+from utils.bot import Bot, Origin, check_output_folder, check_room, free_folder
 from utils.cleaning import CleanTimeline, check_enough, clean
 from utils.errors import BadSetting, ModelUnavailable, OutOfMemory
 from utils.events import Event, OnEvent, both, ignore
@@ -84,6 +84,13 @@ def _same(reference: str | Path) -> str:
     return f"{handle.network} {handle}".lower() if handle else text
 
 
+def _folder(out: Path | None, timelines: Sequence[CleanTimeline], origin: Origin) -> Path:
+    """Where the bot goes, not over one of other posts unless somebody says so: many a file is a `posts.csv`."""
+    folder = (out or default_folder(timelines)).expanduser()
+    has_handles = all(timeline.author.startswith("@") for timeline in timelines)
+    return folder if out or has_handles else free_folder(folder, origin)
+
+
 def default_folder(timelines: Sequence[CleanTimeline]) -> Path:
     """`bots/NAME`, named after the authors."""
     names = (re.sub(r"[^\w.-]+", "-", timeline.author.lstrip("@")).strip("-.") for timeline in timelines)
@@ -126,9 +133,7 @@ def make_bot(
     for sentence in check_enough(timelines):
         warn(sentence)
     origin = Origin.of(references, apart)
-    folder = (out or default_folder(timelines)).expanduser()
-    if not out and not all(timeline.author.startswith("@") for timeline in timelines):  # many a file is a posts.csv
-        folder = free_folder(folder, origin)
+    folder = _folder(out, timelines, origin)
     check_output_folder(folder)
 
     with clock.paused():
@@ -145,6 +150,7 @@ def make_bot(
     if environment.has_idle_gpu(device):
         warn(IDLE_GPU)
     language_model = models.load(settings.model, device)
+    check_room(folder, language_model)
     frugal = footprint.fitting(language_model, settings)
     for sentence in frugal.given_up():
         warn(sentence)
@@ -213,6 +219,7 @@ def make_bot(
     )
     texts = [[example.text for example in part] for part in (parts.training, parts.validation)]
     bot = Bot(language_model, story, *texts, held_out, list(parts.left_out), origin)
+    folder = _folder(out, timelines, origin)  # another training may have taken the first one meanwhile
     bot.save(folder)
     clock.lap("save")
     record = tracker.finish(bot, folder)

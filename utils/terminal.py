@@ -126,8 +126,10 @@ class Screen:
 
 
 @contextmanager
-def in_turn(lock: Path | None, screen: Screen) -> Iterator[float | None]:
+def in_turn(lock: Path | None, screen: Screen, interrupt: "Interrupt") -> Iterator[float | None]:
     """Wait until no other process is in a block with the same lock file; gives the moment at which the turn came.
+
+    Raises `KeyboardInterrupt` where it is asked to stop meanwhile.
 
     Two trainings at once on two cores would not share them but spin while they wait for each other's threads:
     together they made a tenth of the steps. Without a lock file there is no waiting and no moment.
@@ -136,7 +138,13 @@ def in_turn(lock: Path | None, screen: Screen) -> Iterator[float | None]:
         yield None
         return
     waiting = Event("stage", "Waiting: another training is going on here, and this one comes after it")
-    with held(lock, lambda: screen.tell(waiting)):
+
+    def on_wait() -> None:
+        if interrupt.is_set():
+            raise KeyboardInterrupt
+        screen.tell(waiting)
+
+    with held(lock, on_wait):
         yield time.monotonic()
 
 

@@ -18,6 +18,7 @@ from utils.bot import (
     Bot,
     Origin,
     check_output_folder,
+    check_room,
     read_origin,
     read_posts,
     read_story,
@@ -76,9 +77,11 @@ def update_bot(
     fetching = Fetching(newest=True, accept_x_terms=accept_x_terms, should_stop=should_stop)
     timelines = read(origin.references, story.cleaning, origin.apart, on_event, fetching)
     introduce(timelines, on_event)
+    found = unknown(timelines, parts)
+    if not force:
+        _check_voice(story, timelines, len(found), folder)
     if origin != remembered:
         remember(folder, origin)
-    found = unknown(timelines, parts)
     new = len(really_new(found, parts))
     clock.lap("load")
     report = UpdateReport(
@@ -101,6 +104,7 @@ def update_bot(
 
     on_event(Event("stage", f"{new:,} new posts. Loading the bot"))
     bot = Bot.load(folder)
+    check_room(folder, bot.language_model)
     from utils import footprint
 
     frugal = footprint.fitting(bot.language_model, settings)
@@ -156,6 +160,20 @@ def _read_parts(folder: Path) -> dict[str, list[str]]:
             "Train a bot of your own: python -m utils train REFERENCE …"
         )
     return {name: texts or [] for name, texts in parts.items()}
+
+
+def _check_voice(story: Story, timelines: Sequence[CleanTimeline], unmet: int, folder: Path) -> None:
+    """Raise `BadReference` for posts of nobody whose bot this is. Where one has no handle, that cannot be told.
+
+    unmet: how many of the posts the bot does not know; one that it has shows that they are its author's.
+    """
+    authors = {timeline.author for timeline in timelines}
+    handles = all(author.startswith("@") for author in authors.union(story.authors))
+    if handles and not authors & set(story.authors) and unmet == sum(len(one.posts) for one in timelines):
+        raise BadReference(
+            f"These are posts of {' and '.join(sorted(authors))}, and {folder} speaks for {story.voice}; it stays as "
+            "it is. Train a new bot, of one or of both; --force teaches this one all the same."
+        )
 
 
 def _checked(origin: Origin | None, folder: Path) -> Origin:

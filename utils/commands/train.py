@@ -94,7 +94,7 @@ def train(
     with (
         Screen(events) as screen,
         Interrupt(screen, stop_file) as interrupt,
-        in_turn(queue, screen) as turn,
+        in_turn(queue, screen, interrupt) as turn,
         tracking.start(track, track_posts, minutes) as tracker,
     ):
         from utils.pipeline import make_bot

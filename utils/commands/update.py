@@ -69,7 +69,7 @@ def update(
     os.environ.pop("WANDB_MODE", None)  # no update is tracked, and transformers would print a line about it
     rate = UPDATE_SETTINGS.learning_rate
     settings = checked(TrainingSettings, minutes=minutes, steps=steps, seed=seed, learning_rate=rate)
-    with Screen(events) as screen, Interrupt(screen, stop_file) as interrupt, in_turn(queue, screen) as turn:
+    with Screen(events) as screen, Interrupt(screen, stop_file) as interrupt, in_turn(queue, screen, interrupt) as turn:
         from utils.update import update_bot
 
         def on_event(event: Event) -> None:

@@ -162,7 +162,10 @@ class AuthorRegion(Region):
             away = button("Take away", f"Leave {author.posts.author} out")
             self.on_click(away, lambda author=author: self._remove(author))
             cards += [widgets.HTML(author_card(author.posts) + preview(author.posts.posts)), row(away)]
-        self._cards.children = cards
+        before, self._cards.children = self._cards.children, cards
+        for widget in before:  # a widget that is not closed is kept, and its author's posts with it
+            for inside in (*getattr(widget, "children", ()), widget):
+                inside.close()
         self._judge()
 
     def _remove(self, author: Author) -> None:

@@ -83,7 +83,8 @@ class KeepRegion(Region):
         """The visitor's bots, the newest first."""
         found = []
         for path in (self._visitor.folder / "bots").glob("*/bot.json"):
-            if is_version_before(path.parent):
+            half_written = path.parent.name.startswith(".")  # by a process that was killed
+            if half_written or is_version_before(path.parent):
                 continue
             try:
                 read_story(path.parent)

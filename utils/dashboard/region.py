@@ -8,13 +8,15 @@ import functools
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any
 
 import ipywidgets as widgets
 
+from utils import environment
 from utils.dashboard import worker
 from utils.dashboard.html import details, escape
-from utils.dashboard.runs import ChildFailed
+from utils.dashboard.runs import ChildFailed, Run
 from utils.errors import UserError
 
 DOUBLE_CLICK = 0.5
@@ -116,6 +118,27 @@ class Region:
         """Let everything be pressed again."""
         for control in self.controls:
             control.disabled = False
+
+    def say_how_to_stop(self) -> None:
+        """In Colab, where no other button is heard meanwhile, an interrupt of the cell means Stop."""
+        self.status.clear()
+        if environment.in_colab():
+            self.status.say("To stop early and keep what was learned, interrupt the notebook: Runtime, then Interrupt.")
+
+    def hear(self, run: Run, stop: Callable[[], None]) -> Iterator[dict[str, Any]]:
+        """What a run says, to its end. Where the reader is interrupted, `stop` is called, and then comes the rest."""
+        seen, events = 0, run.events()
+        while True:
+            try:
+                event = next(events)
+            except StopIteration:
+                return
+            except KeyboardInterrupt:
+                stop()
+                events = islice(run.events(), seen, None)
+            else:
+                seen += 1
+                yield event
 
     def work(self, action: Callable[[], Any], progress: Progress) -> None:
         """Do something that takes time beside the page; meanwhile nothing here can be pressed."""

@@ -6,7 +6,7 @@ events of `python -m utils train`.
 
 import time
 from collections.abc import Callable, Sequence
-from itertools import islice
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -160,7 +160,7 @@ class TrainRegion(Region):
         self.open()
         self.freeze()
         self._stop.disabled = False
-        self.status.clear()
+        self.say_how_to_stop()
         self._record.value = ""
         worker.start(self.guarded(self._follow))
 
@@ -176,7 +176,7 @@ class TrainRegion(Region):
         self._show(view, None, "Starting")
         drawn = 0.0
         try:
-            for event in self._events():
+            for event in self.hear(self._run, self.stop):
                 view.note(event)
                 fast = event["event"] == "loss" and time.monotonic() - drawn < SECONDS_BETWEEN_PICTURES
                 if not fast:
@@ -192,27 +192,13 @@ class TrainRegion(Region):
             self.status.say("Stopped before the first step; there was nothing to keep yet.", "warning")
         finally:
             self._run.mark_as_seen()
+            if not self._run.is_going():
+                with suppress(OSError):  # what holds a bot is not empty, and stays
+                    Path(self._run.about["bot"]).rmdir()
             self._progress.hide()
             self._stop.disabled = True
             self.unfreeze()
             self.offer(self._authors)
-
-    def _events(self) -> Any:
-        """The events of the run. In Colab, where nothing else runs meanwhile, an interrupt of the cell means Stop."""
-        seen, events = 0, self._run.events()
-        if environment.in_colab():
-            self.status.say("To stop early and keep what was learned, interrupt the notebook: Runtime, then Interrupt.")
-        while True:
-            try:
-                event = next(events)
-            except StopIteration:
-                return
-            except KeyboardInterrupt:
-                self._run.stop()
-                events = islice(self._run.events(), seen, None)
-            else:
-                seen += 1
-                yield event
 
     def _show(self, view: "_View", fraction: float | None, sentence: str) -> None:
         self._progress.show(fraction, sentence)

@@ -99,7 +99,7 @@ class UpdateRegion(Region):
         self.open()
         self.freeze()
         self._stop.disabled = False
-        self.status.clear()
+        self.say_how_to_stop()
         worker.start(self.guarded(self._follow))
 
     def stop(self) -> None:
@@ -111,7 +111,7 @@ class UpdateRegion(Region):
     def _follow(self) -> None:
         try:
             self._progress.show(None, "Looking for new posts")
-            for event in self._run.events():
+            for event in self.hear(self._run, self.stop):
                 self._progress.show(event["fraction"], event["sentence"])
             report = self._run.report()
             if report["updated"]:
