@@ -62,7 +62,8 @@ def update_bot(
     """Look for new posts and learn from them, within the budget of minutes.
 
     references: where to look; where the bot's posts came from, unless given. The bot remembers them.
-    started, should_stop, apart: as for `make_bot`. force: keep the new version whatever it lost.
+    started, should_stop, apart: as for `make_bot`. force: keep the new version whatever it lost, and
+        learn from posts of another author, too.
     accept_x_terms: see `timelines.Fetching`.
     Raises a `UserError` for whatever the user can mend; the bot is then as it was.
     """

@@ -37,7 +37,9 @@ from utils.terminal import Interrupt, Screen, in_turn
 )
 @click.option("--steps", type=click.IntRange(min=1), help="Train so many steps instead.")
 @click.option("--seed", type=SEED_RANGE, default=0, show_default=True, help="Decides which new posts are held out.")
-@click.option("--force", is_flag=True, help="Keep the new version, whatever it has lost on old posts.")
+@click.option(
+    "--force", is_flag=True, help="Keep the new version, whatever it has lost on old posts and whose the new ones are."
+)
 @click.option("--undo", is_flag=True, help="Bring the version before back; once more undoes that.")
 @x_terms_option
 @apart_option
