@@ -8,17 +8,21 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 # On models this small a second thread only waits for the first; beside other work it waits very long.
 os.environ["OMP_NUM_THREADS"] = "1"
 # A record of each training would cost a second each time; the tests of the record turn it on.
 os.environ["WANDB_MODE"] = "disabled"
+# On a busy machine any example may take long, and the next one not.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from internet import Internet  # noqa: E402
 from tiny import save_taught_model  # noqa: E402
 
-from utils import environment  # noqa: E402
+from utils import environment, models  # noqa: E402
 from utils.pipeline import make_bot  # noqa: E402
 from utils.settings import TrainingSettings  # noqa: E402
 
@@ -49,9 +53,10 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def real_weights(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The user's own cache, so that the real weights are fetched once and not once a test, and all cores."""
+    """The user's own cache, with the real weights in it, so that they are fetched once and not by a test; all cores."""
     monkeypatch.delenv("OMP_NUM_THREADS")
     monkeypatch.setenv("HUGGINGTWEETS_CACHE", str(REAL_CACHE))
+    models.prepare("auto")
 
 
 @pytest.fixture

@@ -115,7 +115,7 @@ class _Proxy(BaseHTTPRequestHandler):
         time.sleep(answer.seconds)
         is_bytes = isinstance(answer.body, bytes)
         content = answer.body if is_bytes else json.dumps(answer.body).encode()
-        self.send_response(answer.status)
+        self.send_response_only(answer.status)  # nothing of http.server's own, like a second Date
         for name, value in {"Content-Type": "application/json; charset=utf-8", **answer.headers}.items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(content)))

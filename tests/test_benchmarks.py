@@ -231,7 +231,6 @@ def test_the_picture_is_told_in_words_with_its_figures() -> None:
 
 
 def test_the_picture_shows_every_author_and_is_the_same_for_the_same_results(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
     records = curves("sample:keeperfinch") + curves("sample:unit7bakes")
     for name in ("one", "two"):
         told = figure.draw(records, tmp_path / f"{name}.svg")
@@ -245,7 +244,6 @@ def test_the_picture_shows_every_author_and_is_the_same_for_the_same_results(tmp
 
 
 def test_the_names_of_the_lines_are_on_the_picture_and_not_on_each_other() -> None:
-    pytest.importorskip("matplotlib")
     from matplotlib.transforms import Bbox
 
     made, (names,) = figure.picture(curves(AUTHOR))
@@ -258,7 +256,6 @@ def test_the_names_of_the_lines_are_on_the_picture_and_not_on_each_other() -> No
 
 
 def test_budgets_that_ended_nearly_together_share_a_label() -> None:
-    pytest.importorskip("matplotlib")
     made, _ = figure.picture([record("ours", 1.6, *run) for run in ((58, 1), (250, 5), (260, 15))])
     assert [text.get_text() for text in made.axes[0].texts if "min" in text.get_text()] == ["1 min", "5, 15 min"]
 

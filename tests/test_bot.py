@@ -15,8 +15,9 @@ from safetensors.torch import load_file
 from tiny import save_tiny_model
 
 from utils.atomic import replacing_folder
-from utils.bot import BEFORE, Bot, check_output_folder, read_story
-from utils.errors import BadBot
+from utils.bot import BEFORE, Bot, check_output_folder, read_story, swap_with_before
+from utils.errors import BadBot, ModelUnavailable
+from utils.language_model import load_folder
 from utils.pipeline import make_bot
 from utils.settings import CleaningSettings, TrainingSettings
 
@@ -74,6 +75,21 @@ def test_the_plain_pipeline_of_transformers_opens_it_and_writes_a_post_that_stop
         assert len(write.tokenizer(text)["input_ids"]) < 1900, "it ended by itself, long before the limit"
 
 
+def test_where_folders_cannot_change_places_in_one_step_nothing_is_lost(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("utils.atomic._exchange", lambda one, other: False)  # as on Windows
+    bot = Bot.load(folder)
+    old, bot.training = bot.training, ["newer"]
+    bot.save(folder, keep_before=True)
+    assert Bot.load(folder).training == ["newer"]
+    swap_with_before(folder)
+    assert Bot.load(folder).training == old
+    folder.rename(folder.with_name(f".{folder.name}.x1y2.old"))  # killed between the two renames
+    assert read_story(folder).authors == ["@unit7bakes"]
+    assert Bot.load(folder).training == old
+
+
 def test_loading_never_unpickles(folder: Path, tmp_path: Path) -> None:
     class Trap:
         def __reduce__(self):  # noqa: ANN204
@@ -82,9 +98,10 @@ def test_loading_never_unpickles(folder: Path, tmp_path: Path) -> None:
     with open(folder / "pytorch_model.bin", "wb") as file:
         pickle.dump(Trap(), file)
     Bot.load(folder)
+    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")  # which would do no harm
     (folder / "model.safetensors").unlink()
-    with pytest.raises(BadBot):
-        Bot.load(folder)
+    with pytest.raises(ModelUnavailable):
+        load_folder(folder, torch.device("cpu"))
     assert not (tmp_path / "sprung").exists()
 
 

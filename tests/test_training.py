@@ -95,6 +95,10 @@ def test_the_budget_of_minutes_is_kept_and_the_learning_rate_follows_the_clock(t
     fractions = [event.fraction for event in events if event.kind == "loss"]
     assert fractions == sorted(fractions)
     assert fractions[-1] > 0.5
+    rates = [event.data["learning_rate"] for event in events if event.kind == "loss"]
+    peak = rates.index(max(rates))
+    assert rates[: peak + 1] == sorted(rates[: peak + 1]) and rates[peak:] == sorted(rates[peak:], reverse=True)
+    assert rates[-1] < rates[peak] / 2
 
 
 def test_a_slow_machine_takes_smaller_steps_at_a_rate_that_is_smaller_by_the_root_of_that(tmp_path: Path) -> None:

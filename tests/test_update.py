@@ -440,8 +440,8 @@ def test_wrong_usage_ends_with_status_2(arguments: list[str], sentence: str) -> 
     assert sentence in done.stderr
 
 
-def start(bot: Path, minutes: float) -> subprocess.Popen:
-    command = [sys.executable, "-m", "utils", "update", str(bot), "--minutes", str(minutes), "--json", "--events"]
+def start(bot: Path) -> subprocess.Popen:
+    command = [sys.executable, "-m", "utils", "update", str(bot), "--steps", "2000", "--json", "--events"]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -453,7 +453,7 @@ def wait_for(process: subprocess.Popen, kind: str) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no such signals to a child")
 def test_ctrl_c_keeps_the_best_so_far_if_it_is_worth_it(home: Path, texts: list[str]) -> None:
     write(home / "posts.jsonl", texts)
-    process = start(home / "bot", 2)
+    process = start(home / "bot")
     wait_for(process, "loss")
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
@@ -469,7 +469,7 @@ def test_ctrl_c_keeps_the_best_so_far_if_it_is_worth_it(home: Path, texts: list[
 def test_an_update_that_is_killed_leaves_the_bot_as_it_was(home: Path, texts: list[str], kind: str) -> None:
     write(home / "posts.jsonl", texts)
     before = weights(home / "bot")
-    process = start(home / "bot", 2)
+    process = start(home / "bot")
     wait_for(process, kind)
     process.kill()
     process.communicate(timeout=60)

@@ -230,6 +230,8 @@ def _write_json(path: Path, value: Any) -> None:
 def read_story(folder: Path) -> Story:
     """What a bot's folder says about it, without loading the model. Raises `BadBot`."""
     if not find_path(folder):
+        recover(_absolute(folder))
+    if not find_path(folder):
         near = sorted(path.parent.name for path in folder.parent.glob(f"[!.]*/{STORY}"))
         hint = f" There: {', '.join(near)}." if near else " Make one: python -m utils train sample:keeperfinch"
         raise BadBot(f"There is no bot in {folder}.{hint}")
