@@ -89,8 +89,19 @@ def test_the_game_has_as_many_real_posts_as_drafts_of_about_the_same_length() ->
     asked = questions(held_out, drafts, random.Random(0))
     assert sorted(question.real for question in asked) == [False, False, True, True]
     assert {question.text for question in asked if question.real} == set(held_out[1:])
-    with pytest.raises(TooFewPosts):
-        questions(["one two three"], drafts, random.Random(0))
+
+
+def test_the_game_is_as_short_as_the_posts_want_and_says_what_is_missing() -> None:
+    posts, drafts = (
+        [f"a real post of mine, number {n}" for n in range(3)],
+        [f"the draft of a bot {n}" for n in range(8)],
+    )
+    assert [asked.real for asked in questions(posts, drafts, random.Random(0))].count(True) == 3
+    assert len(questions(posts, drafts, random.Random(0))) == 6
+    with pytest.raises(TooFewPosts, match="too few posts for a game"):
+        questions([], drafts, random.Random(0))
+    with pytest.raises(TooFewPosts, match="The bot wrote nothing that is not a copy"):
+        questions(posts, [], random.Random(0))
 
 
 def test_score_and_ending_say_how_it_went() -> None:

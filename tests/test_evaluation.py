@@ -3,6 +3,7 @@
 import json
 import random
 import statistics
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,14 @@ def test_without_other_authors_drafts_are_compared_with_posts_alone(keeper: list
     judged = style(keeper[:30], keeper[30:60], [])
     assert judged.drafts_against_posts and judged.drafts_recognised is None
     assert "no posts of another author" in judged.remark
+
+
+def test_a_bot_of_which_a_short_training_scored_some_posts_is_compared_on_all_of_them(bot: Path) -> None:
+    loaded = Bot.load(bot)
+    whole = evaluate_bot(loaded, drafts=0)["bits_per_character_before"]
+    some = {**loaded.story.held_out, "posts": 3, "characters": 200, "bits_per_character_before": 9.9}
+    loaded.story = replace(loaded.story, held_out=some)
+    assert evaluate_bot(loaded, drafts=0)["bits_per_character_before"] == pytest.approx(whole, abs=0.01)
 
 
 def test_evaluating_a_bot_says_whether_it_sounds_like_its_author(bot: Path) -> None:

@@ -253,6 +253,10 @@ def test_a_model_of_the_hub_is_fetched_once_and_one_that_is_not_there_is_a_sente
         folder = prepare("somebody/tiny", hub.url)
         assert (Path(folder) / "model.safetensors").read_bytes() == files["model.safetensors"]
         assert prepare("somebody/none", hub.url).startswith("The Hugging Face Hub has no model somebody/none")
+        bare = {name: content for name, content in files.items() if not name.endswith(".safetensors")}
+        hub.repositories["somebody/bare"] = loopback.Repository(False, bare)
+        said = prepare("somebody/bare", hub.url)
+        assert said.startswith("somebody/bare is no model that can be used here: it lacks weights as .safetensors.")
     assert prepare("somebody/tiny", "http://127.0.0.1:9") == folder, "it is not asked for again"
 
 

@@ -245,6 +245,13 @@ def test_the_card_of_a_bot_that_learned_more_than_was_last_read_does_not_add_up_
     assert "as last read | |" in card and "In all, 1,000 were learned from" in card
 
 
+def test_the_card_of_an_updated_bot_does_not_say_that_all_was_read_in_its_first_minutes() -> None:
+    assert "In at most 5 minutes in all it read 39,300 tokens" in model_card(STORY, FACTS)
+    updated = replace(STORY, settings={**STORY.settings, "update": {"minutes": 3.0}})
+    card = model_card(told(updated, Maker("mine")), FACTS)
+    assert "Its first training took at most 5 minutes in all; with its updates it has read 39,300 tokens" in card
+
+
 @pytest.mark.parametrize(
     ("authors", "name"),
     [

@@ -81,16 +81,20 @@ def bytes_in_memory(folder: Path) -> int:
     return 2 * sum(path.stat().st_size for path in folder.glob("*.safetensors"))
 
 
-def load_folder(folder: Path, device: "torch.device") -> LanguageModel:
-    """Load weights (safetensors only: nothing is ever unpickled) and tokenizer from a local folder."""
+def load_folder(folder: Path, device: "torch.device", name: str | None = None) -> LanguageModel:
+    """Load weights (safetensors only: nothing is ever unpickled) and tokenizer from a local folder.
+
+    name: what the user calls the model; the folder's name, unless given.
+    """
+    name = name or folder.name
     environment.quiet_libraries()
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     if device.type == "cpu":
-        memory.check(bytes_in_memory(folder), f"loading {folder.name}")
+        memory.check(bytes_in_memory(folder), f"loading {name}")
     try:
-        with environment.memory_errors_in_words(f"loading {folder.name}"):
+        with environment.memory_errors_in_words(f"loading {name}"):
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
             network, loading = AutoModelForCausalLM.from_pretrained(
                 folder,

@@ -129,16 +129,16 @@ def prepare(name: str, on_event: OnEvent = ignore) -> Path:
             f"There is no model called '{name[:80]}'. Expected one of {', '.join(CATALOGUE)}, "
             "a Hub id like owner/name, or a folder that holds a model."
         )
-    return _checked(_from_hub(name, hub_id, on_event))
+    return _checked(_from_hub(name, hub_id, on_event), hub_id)
 
 
 def load(name: str, device: "torch.device", on_event: OnEvent = ignore) -> LanguageModel:
     """Load a pre-trained model in float32 onto a device. Raises `ModelUnavailable` or `OutOfMemory`."""
-    return load_folder(prepare(name, on_event), device)
+    return load_folder(prepare(name, on_event), device, None if environment.find_path(name) else resolve(name))
 
 
-def _checked(folder: Path) -> Path:
-    """The folder, if it holds what a model needs."""
+def _checked(folder: Path, name: str | None = None) -> Path:
+    """The folder, if it holds what a model needs; `name` is what the user knows it by, if not as a folder."""
     needed = {
         "a config.json": folder.glob("config.json"),
         "weights as .safetensors": folder.glob("*.safetensors"),
@@ -149,8 +149,8 @@ def _checked(folder: Path) -> Path:
     missing = [what for what, found in needed.items() if not any(found)]
     if missing:
         raise ModelUnavailable(
-            f"{folder} is no model that can be used here: it lacks {' and '.join(missing)}. "
-            f"Choose another folder, or one of {', '.join(CATALOGUE)}."
+            f"{name or folder} is no model that can be used here: it lacks {' and '.join(missing)}. "
+            f"Choose another {'model' if name else 'folder'}, or one of {', '.join(CATALOGUE)}."
         )
     return folder
 

@@ -87,8 +87,7 @@ def _same(reference: str | Path) -> str:
 def _folder(out: Path | None, timelines: Sequence[CleanTimeline], origin: Origin) -> Path:
     """Where the bot goes, not over one of other posts unless somebody says so: many a file is a `posts.csv`."""
     folder = (out or default_folder(timelines)).expanduser()
-    has_handles = all(timeline.author.startswith("@") for timeline in timelines)
-    return folder if out or has_handles else free_folder(folder, origin)
+    return folder if out or all(one.author.startswith("@") for one in timelines) else free_folder(folder, origin)
 
 
 def default_folder(timelines: Sequence[CleanTimeline]) -> Path:
@@ -286,14 +285,15 @@ def evaluate_bot(
     timeline = read([reference], bot.story.cleaning)[0] if reference else None
     texts, left_out = evaluation.unseen_texts(bot, timeline)
     after = evaluation.measure(bot.language_model, texts, "Scoring the posts", on_event)
-    before = bot.story.held_out["bits_per_character_before"] if timeline is None else None
-    untrained = None
-    if timeline is not None or against_untrained:
+    told, untrained = bot.story.held_out, None
+    is_told = timeline is None and told["characters"] == after.characters  # a short training scores some of them only
+    before = told["bits_per_character_before"] if is_told else None
+    if not is_told or against_untrained:
         try:
             untrained = models.load(bot.story.model, bot.language_model.device, on_event)
         except (ModelUnavailable, OutOfMemory) as error:
             on_event(Event("warning", f"The untrained model could not be compared. {error}"))
-    if timeline is not None and untrained:
+    if untrained and not is_told:
         score = evaluation.measure(untrained, texts, "Scoring the posts with the untrained model", on_event)
         before = round(score.bits_per_character, 4)
 

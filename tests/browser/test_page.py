@@ -88,6 +88,8 @@ def test_the_whole_way_from_typing_to_a_played_round(
 
     page.get_by_label("Opening").fill("The goat")
     page.keyboard.press("Tab")
+    for name in ("How many", "How daring"):
+        expect(page.get_by_role("slider", name=name)).to_be_visible()
     button(page, "Write").click()
     expect(page.locator(".ht-draft").first).to_be_visible(timeout=3 * MINUTE)
     expect(button(page, "Write")).to_be_enabled(timeout=5 * MINUTE)
@@ -297,7 +299,8 @@ def test_two_visitors_have_nothing_of_each_other(visit: Visit, address: str, vis
 def test_the_page_has_no_serious_fault_for_anybody(visit: Visit, picture: Callable, width: int, dark: bool) -> None:
     page = visit(width, dark)
     read_marlowe(page)
-    page.get_by_text("More settings").click()
+    page.get_by_role("button", name="More settings").press("Enter")
+    expect(page.get_by_label("Seed")).to_be_visible()
     picture(page, f"7-{width}-{'dark' if dark else 'light'}")
     assert page.evaluate("document.documentElement.scrollWidth") <= width, "nothing sticks out to the side"
     found = Axe().run(page)

@@ -41,10 +41,12 @@ def questions(held_out: Sequence[str], drafts: Sequence[str], rng: random.Random
 
     Both are cleaned alike, so that a link or a space gives nothing away. Raises `TooFewPosts`.
     """
-    written = _cleaned(drafts)[:PAIRS]
     unused = _cleaned(held_out)
-    if not written or len(unused) < len(written):
+    written = _cleaned(drafts)[: min(PAIRS, len(unused))]
+    if not unused:
         raise TooFewPosts("There are too few posts for a game; train on an author with more of them.")
+    if not written:
+        raise TooFewPosts("The bot wrote nothing that is not a copy; play again, or train it anew.")
     rng.shuffle(unused)
     real = []
     for draft in written:

@@ -38,7 +38,7 @@ def details(summary: str, content: str) -> str:
 def post(text: str, note: str = "", footer: str = "") -> str:
     """A post in the manner of posts; `footer` is markup."""
     remark = f'<div class="ht-note">{escape(note)}</div>' if note else ""
-    return f'<article class="ht-post"><p class="ht-text">{escape(text)}</p>{remark}{footer}</article>'
+    return f'<article class="ht-post"><p class="ht-text" dir="auto">{escape(text)}</p>{remark}{footer}</article>'
 
 
 def copy_button(text: str) -> str:

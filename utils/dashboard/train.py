@@ -17,7 +17,7 @@ from utils.dashboard import worker
 from utils.dashboard.author import Author
 from utils.dashboard.html import curve, escape, post, record_card
 from utils.dashboard.key import KeyField
-from utils.dashboard.region import Progress, Region, button, labelled, row, tick
+from utils.dashboard.region import Progress, Region, button, fold, labelled, row, tick
 from utils.dashboard.runs import ChildFailed, Problem, Record, Run, unused
 from utils.dashboard.visitor import Visitor
 from utils.models import AUTO, CATALOGUE
@@ -81,10 +81,7 @@ class TrainRegion(Region):
         self._online = widgets.VBox([self._key.widget, key_note, self._send_posts])
         self._track.observe(self._show_what_the_record_needs, "value")
         self._show_what_the_record_needs()
-        more = widgets.Accordion(
-            [widgets.VBox([self._model, self._seed, seed_note, self._track, self._online])], selected_index=None
-        )
-        more.set_title(0, "More settings")
+        more = fold("More settings", self._model, self._seed, seed_note, self._track, self._online)
         self._train = button("Train", "Start learning from the posts", main=True)
         self._stop = button("Stop", "End the training now and keep what was learned so far")
         self._stop.disabled = True

@@ -17,6 +17,7 @@ import anywidget
 import ipywidgets as widgets
 import traitlets
 
+from utils.dashboard.region import fold
 from utils.dashboard.visitor import ASSETS, Visitor
 from utils.errors import BadFile
 from utils.timelines import archive, exports
@@ -53,10 +54,8 @@ class Upload:
             '<p class="ht-note">Of an X archive, unpack the zip and choose <code>data/tweets.js</code> in it; '
             "files of up to 10 MB come through here.</p>"
         )
-        fold = widgets.Accordion([widgets.VBox([plain, note])], selected_index=None)
-        fold.set_title(0, "If choosing a file above does not work")
         self.controls = [self._picker, plain]
-        self.widget = widgets.VBox([self._picker, fold])
+        self.widget = widgets.VBox([self._picker, fold("If choosing a file above does not work", plain, note)])
         self._folder: Path | None = None
         self._sent = 0
         self._files: set[Path] = set()

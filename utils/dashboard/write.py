@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import anywidget
 import ipywidgets as widgets
 
 from utils.bot import read_story
@@ -17,11 +18,18 @@ from utils.dashboard import worker
 from utils.dashboard.html import copy_button, escape, post, post_links
 from utils.dashboard.region import Progress, Region, button, labelled, row
 from utils.dashboard.runs import ChildFailed, Problem, Writer
+from utils.dashboard.visitor import ASSETS
 from utils.settings import WritingSettings
 from utils.sharing.links import MASTODON, server_name, share_links
 
 OPENING_WORDS = 3
 """Words of a draft that "More like this" begins with."""
+
+
+class _SliderNames(anywidget.AnyWidget):
+    """Nothing to see: the names of the sliders for screen readers."""
+
+    _esm = ASSETS / "slider_names.js"
 
 
 class WriteRegion(Region):
@@ -61,7 +69,7 @@ class WriteRegion(Region):
         self._kept = widgets.VBox()
         self.body.children = [
             self._voice, self._opening, self._count, self._daring, row(self._write, self._stop),
-            self._progress.widget, self.status.widget, self._drafts, self._kept, self._server,
+            self._progress.widget, self.status.widget, self._drafts, self._kept, self._server, _SliderNames(),
         ]  # fmt: skip
         self.controls = [self._opening, self._count, self._daring, self._write]
         self.on_click(self._write, lambda: self.start(self._opening.value))

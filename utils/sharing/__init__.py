@@ -116,6 +116,8 @@ def told(story: Story, maker: Maker) -> Story:
     }
     figures = {part: _figures(getattr(story, part), known) for part, known in FIGURES.items()}
     figures["settings"]["model"] = model
+    if "update" in story.settings:
+        figures["settings"]["update"] = True
     if (end := story.settings.get("learned_end")) in ENDS:
         figures["settings"]["learned_end"] = end
     return Story(**changed, **figures, **{name: getattr(story, name) for name in TOLD_AS_IT_IS})

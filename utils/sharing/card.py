@@ -178,12 +178,15 @@ def _training(story: Story) -> str:
         base = "a model of its maker’s own, whose licence its maker knows"
     steps, minutes = settings.get("steps"), settings.get("minutes", 0)
     length = f"{steps:,} steps" if steps else f"at most {minutes:g} minutes in all"
+    read = f"In {length} it read"
+    if settings.get("update"):
+        read = f"Its first training took {length}; with its updates it has read"
     versions = ", ".join(f"{escape(name)} {escape(number)}" for name, number in story.versions.items())
     url = tracking_url(story)
     watched = f"\nHow the training went: [Weights & Biases]({url}).\n" if url else ""
     return f"""## How it was trained
 
-It started from {base}. In {length} it read {story.tokens_trained:,} tokens; {_what_learned(settings)} learned,
+It started from {base}. {read} {story.tokens_trained:,} tokens; {_what_learned(settings)} learned,
 with a peak learning rate of {settings.get("learning_rate", 0):g} and seed {settings.get("seed", 0)}. Each post was an
 example of its own, between a start and an end token. Made on {escape(story.date[:10])} with {versions}.
 {watched}"""

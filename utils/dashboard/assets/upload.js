@@ -51,14 +51,18 @@ function entriesOf(directory) {
   return entries;
 }
 
+// An error whose sentence is for the user; any other one means that the file is damaged.
+class Told extends Error {}
+
 async function contentOf(file, entry) {
   const local = await view(file.slice(entry.offset, entry.offset + 30));
   if (number(local, 0, 4) !== LOCAL) throw new Error("damaged");
   const start = entry.offset + 30 + number(local, 26, 2) + number(local, 28, 2);
   const packed = file.slice(start, start + entry.packed);
   if (entry.method === 0) return packed.stream();
-  if (entry.method === 8) return packed.stream().pipeThrough(new DecompressionStream("deflate-raw"));
-  throw new Error("packed in a way that browsers cannot read");
+  if (entry.method !== 8) throw new Told(`${entry.name} is packed in a way that browsers cannot read. Unpack the zip yourself and choose this file.`);
+  if (typeof DecompressionStream === "undefined") throw new Told(`This browser cannot open a zip. Unpack it yourself and choose ${entry.name} in it.`);
+  return packed.stream().pipeThrough(new DecompressionStream("deflate-raw"));
 }
 
 function render({ model, el }) {
@@ -88,15 +92,16 @@ function render({ model, el }) {
   };
   model.on("change:disabled", () => busy(!cancel.hidden));
   model.on("msg:custom", (message) => {
-    const { resolve, reject } = waiting ?? {};
+    const { resolve, reject, timer } = waiting ?? {};
     waiting = null;
+    clearTimeout(timer); // it holds on to what was sent
     if (message.type === "taken") resolve?.();
-    else reject?.(new Error("refused"));
+    else reject?.(new Told("refused"));
   });
   const send = (content, buffers = []) =>
     new Promise((resolve, reject) => {
-      waiting = { resolve, reject };
-      setTimeout(() => reject(new Error("The page has lost its program. Reload it, and choose the file again.")), PATIENCE);
+      const lost = () => reject(new Told("The page has lost its program. Reload it, and choose the file again."));
+      waiting = { resolve, reject, timer: setTimeout(lost, PATIENCE) };
       model.send(content, undefined, buffers);
     });
 
@@ -118,7 +123,7 @@ function render({ model, el }) {
     };
     for (;;) {
       const { done: ended, value } = await reader.read();
-      if (cancelled) throw new Error("cancelled");
+      if (cancelled) throw new Told("cancelled");
       if (ended) break;
       pieces.push(value);
       held += value.byteLength;
@@ -147,7 +152,7 @@ function render({ model, el }) {
         try {
           sent += await sendStream(await contentOf(file, entry), { file: file.name, member: entry.name }, total, sent);
         } catch (error) {
-          if (["refused", "cancelled"].includes(error.message)) throw error;
+          if (error instanceof Told) throw error;
           throw new Error(`${entry.name} in ${file.name} is damaged. Download the archive again.`);
         }
       }
@@ -180,7 +185,7 @@ function render({ model, el }) {
 
   cancel.addEventListener("click", () => {
     cancelled = true;
-    waiting?.reject(new Error("cancelled"));
+    waiting?.reject(new Told("cancelled"));
   });
   input.addEventListener("change", () => take([...input.files]));
   label.addEventListener("dragover", (event) => event.preventDefault());
