@@ -4,6 +4,7 @@ import io
 import json
 import math
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -84,6 +85,16 @@ def test_what_the_containers_limit_leaves(own: str, files: dict[str, object], le
 
 def test_a_machine_without_groups_has_no_container(tmp_path: Path) -> None:
     assert memory.left_in_container(tmp_path) is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux holds a process to a limit of memory")
+@pytest.mark.parametrize("option", ["-d", "-v"])
+def test_a_limit_of_the_shell_counts_too(option: str) -> None:
+    code = "from utils import memory; print(memory.available(), memory.left_by_ulimit())"
+    command = f"ulimit {option} 1000000; {shlex.quote(sys.executable)} -c {shlex.quote(code)}"
+    free, left = subprocess.check_output(["bash", "-c", command], text=True).split()
+    assert free == left and 100_000_000 < int(left) < 1_024_000_000
+    assert memory.left_by_ulimit() is None
 
 
 def test_what_is_available_is_no_more_than_the_container_leaves() -> None:

@@ -53,10 +53,24 @@ NO_LIMIT = 2**60
 
 
 def available() -> int:
-    """Bytes that this process may still take: what is free on this machine, or what its container leaves if less."""
-    free = psutil.virtual_memory().available
-    left = left_in_container()
-    return free if left is None else min(free, left)
+    """Bytes that this process may still take: what is free on this machine, or what a limit leaves if less."""
+    limits = (left_in_container(), left_by_ulimit())
+    return min([psutil.virtual_memory().available, *(left for left in limits if left is not None)])
+
+
+def left_by_ulimit() -> int | None:
+    """Bytes that the limits of this process alone, `ulimit -d` and `-v`, leave it; None where it has none.
+
+    Near such a limit it would not be Python that fails, but whichever library needs a thread or a buffer next.
+    """
+    if sys.platform != "linux":
+        return None
+    import resource
+
+    used = psutil.Process().memory_info()
+    limits = {resource.RLIMIT_DATA: used.data, resource.RLIMIT_AS: used.vms}
+    left = [(resource.getrlimit(limit)[0], taken) for limit, taken in limits.items()]
+    return min((max(most - taken, 0) for most, taken in left if most != resource.RLIM_INFINITY), default=None)
 
 
 def left_in_container(root: Path = ROOT) -> int | None:
