@@ -62,7 +62,8 @@ def main(
         bench.read([*authors[: 1 if quick else None], *more])
         runs = plan(list(bench.authors), [int(seed) for seed in seeds], only, quick, minutes)
         if not only_list:
-            signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends us ends the run, too
+            for number in (signal.SIGINT, signal.SIGTERM):  # whoever ends us ends the run, also one in the background
+                signal.signal(number, signal.default_int_handler)
             bench.measure(runs, again)
         print(bench.listing(runs) if only_list else table.text(bench.done(runs)))
         if not only_list:

@@ -205,13 +205,13 @@ def button(text: str, tip: str, main: bool = False) -> widgets.Button:
 
 def fold(title: str, *children: widgets.Widget) -> widgets.Box:
     """Widgets behind a line that shows and hides them. An Accordion would do, if a keyboard could open it."""
-    line = button(f"{title} ▾", "Show or hide what is behind this line")
+    line = button(f"▸ {title}", "Show or hide what is behind this line")
     line.add_class("ht-fold")
     inside = widgets.VBox(list(children), layout=widgets.Layout(display="none"))
 
     def turn(_: widgets.Button) -> None:
         is_open = inside.layout.display == ""
-        inside.layout.display, line.description = ("none", f"{title} ▾") if is_open else ("", f"{title} ▴")
+        inside.layout.display, line.description = ("none", f"▸ {title}") if is_open else ("", f"▾ {title}")
 
     line.on_click(turn)
     return widgets.VBox([line, inside])
