@@ -167,6 +167,10 @@ class TrainingSettings:
         twice for the first matrix                                                             1.929
         beginning with the largest singular values (PiSSA), at 3e-4                            1.649
         Muon as torch has it, its steps as long as AdamW's, and four times as long             1.810, 1.633
+        a dropout of 0.05 in LoRA                                                              1.625
+        the moving average of the weights, a fifth of it the newest                            1.626
+
+    Clipping and AdamW take 0.07 s of the 3.5 s of such a step, AdamW in one kernel (fused) 0.03 s: nothing to gain.
 
     A warm-up of one step, or steps of few tokens, make a high rate diverge: hence the long warm-up, and a rate that
     gets smaller with the steps.
