@@ -164,16 +164,16 @@ def memory_errors_in_words(purpose: str) -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        if _is_memory_error(error) and re.search(r"cuda|cublas|cudnn", str(error), re.IGNORECASE):
+        if not _is_memory_error(error):
+            raise
+        if re.search(r"cuda|cublas|cudnn", str(error), re.IGNORECASE):
             raise OutOfMemory(
                 f"The GPU's memory ran out while {purpose}. Close what else uses it, choose a smaller model, or set "
                 "CUDA_VISIBLE_DEVICES=-1, which leaves the work to the CPU."
             ) from error
-        if _is_memory_error(error):
-            raise OutOfMemory(
-                f"The memory of this machine ran out while {purpose}. Close other programs, or choose a smaller model."
-            ) from error
-        raise
+        raise OutOfMemory(
+            f"The memory of this machine ran out while {purpose}. Close other programs, or choose a smaller model."
+        ) from error
 
 
 def peak_memory(device: "torch.device") -> int:

@@ -112,11 +112,10 @@ def shelf(handles: tuple[str, ...], clear: bool, as_json: bool) -> None:
     from utils.timelines.handles import parse
 
     with Screen(events=False):
-        wanted = {handle: kept.of(_known(parse(handle), handle)) for handle in handles}
-        if missing := [handle for handle, own in wanted.items() if not own]:
+        wanted = {handle: _known(parse(handle), handle) for handle in handles}
+        shelves = [one for one in kept.everything() if not wanted or any(map(one.is_of, wanted.values()))]
+        if missing := [handle for handle, own in wanted.items() if not any(one.is_of(own) for one in shelves)]:
             raise BadReference(f"There is nothing of {' and '.join(missing)} on the shelf.")
-        named = {one.path: one for own in wanted.values() for one in own}
-        shelves = list(named.values()) if handles else kept.everything()
         found = [
             {
                 "handle": one.account.handle,

@@ -94,12 +94,7 @@ class Account:
         replace: whether a bot that is there may be replaced.
         """
         with self._connected(repository) as api, ExitStack() as open_files:
-            created, there = self._make(api, repository, private)
-            if STORY in there and not replace:
-                raise SharingFailed(
-                    f"There is a bot in {repository} already, and it may be another one. Choose another --name, or "
-                    f"name it in full to replace it: {repository}"
-                )
+            created, there = self._make(api, repository, private, replace)
             self._on_event(Event("stage", "Reading the bot", 0.0))
             additions = [_addition(name, content, open_files) for name, content in files.items()]
             sent = self._send(api, repository, additions)
@@ -111,7 +106,7 @@ class Account:
             api.create_commit(repository, [*additions, *left_over], commit_message="Share a bot")
             return Published(f"{api.endpoint}/{repository}", repository, private, created, sent)
 
-    def _make(self, api: "HfApi", repository: str, private: bool) -> tuple[bool, set[str]]:
+    def _make(self, api: "HfApi", repository: str, private: bool, replace: bool) -> tuple[bool, set[str]]:
         """Whether the repository is new, and the names of the files in it."""
         from huggingface_hub.errors import HfHubHTTPError
 
@@ -134,6 +129,11 @@ class Account:
             raise SharingFailed(
                 f"{repository} is {is_now} already, and this bot was to be {wanted}. Choose another --name, or change "
                 f"it at {api.endpoint}/{repository}/settings."
+            )
+        if STORY in there and not replace:
+            raise SharingFailed(
+                f"There is a bot in {repository} already, and it may be another one. Choose another --name, or "
+                f"name it in full to replace it: {repository}"
             )
         return False, there
 

@@ -62,31 +62,31 @@ def _read_table(container: Container, quoted: bool = True) -> Timeline:
             ]
         except csv.Error as error:
             raise BadFile(f"{container.name} is damaged: {error}. Save or download it again.") from None
-    if quoted and any(_is_swallowed(entry, header, len(entries)) for entry in entries):
+    if quoted and any(_is_swallowed(entry, len(header), date, len(entries)) for entry in entries):
         again = _read_table(container, quoted=False)
         return replace(again, remarks=(*again.remarks, "A quotation mark never ends; all of them were read as text."))
     return _timeline(container, entries, _took("column", columns))
 
 
-def _is_swallowed(entry: Entry, header: Sequence[str], rows: int) -> bool:
-    """Whether a cell holds other rows of its table, because a quotation mark never ended."""
+def _is_swallowed(entry: Entry, columns: int, date: int | None, rows: int) -> bool:
+    """Whether a cell holds other rows of its table, because a quotation mark never ended.
+
+    date: the number of the column of dates, if there is one.
+    """
     lines = entry.text.split("\n") if entry.text else []
-    if sum(_is_dated_row(line, header) for line in lines[1:]) > len(lines[1:]) / 2:
+    if date is not None and sum(_is_dated_row(line, columns, date) for line in lines[1:]) > len(lines[1:]) / 2:
         return True
     if len(lines) <= FEWEST_SWALLOWED:
         return False
-    like_rows = sum(any(line.count(sign) >= len(header) - 1 for sign in tables.DELIMITERS) for line in lines)
-    return like_rows > 0.8 * len(lines) if len(header) > 1 else len(lines) > rows
+    like_rows = sum(any(line.count(sign) >= columns - 1 for sign in tables.DELIMITERS) for line in lines)
+    return like_rows > 0.8 * len(lines) if columns > 1 else len(lines) > rows
 
 
-def _is_dated_row(line: str, header: Sequence[str]) -> bool:
+def _is_dated_row(line: str, columns: int, date: int) -> bool:
     """Whether a line has a date in the column of dates, counted from either end: its text may hold delimiters, too."""
-    name = fields.find(header, fields.DATE)
-    if name is None or len(header) == 1:
-        return False
-    at, width = header.index(name), len(header)
-    rows = (line.split(sign) for sign in tables.DELIMITERS if line.count(sign) >= width - 1)
-    return any(parse_dates([cell.strip(' "\r')])[0][0] for cells in rows for cell in (cells[at], cells[at - width]))
+    rows = (line.split(sign) for sign in tables.DELIMITERS if line.count(sign) >= columns - 1)
+    cells = (cell.strip(' "\r') for row in rows for cell in (row[date], row[date - columns]))
+    return any(parse_dates([cell])[0][0] for cell in cells)
 
 
 def _bounded(values: Iterable[Any]) -> Iterator[Any]:

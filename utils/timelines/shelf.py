@@ -124,6 +124,11 @@ class Shelf:
         """How many posts there are, those that are left out too."""
         return len(self._items)
 
+    def is_of(self, handle: Handle) -> bool:
+        """Whether it is this account's, fetched by this handle or by another name of it."""
+        name = (self.account.network, self.account.handle.lower())
+        return self.path == path_of(handle) or name == (handle.network, str(handle).lower())
+
     def settle(self) -> None:
         """The fetch has ended well: what was fetched anew, if it is all there, takes the place of what was before."""
         before = self.path.with_name(self.path.name.replace(REFRESHING, ".jsonl"))
@@ -233,16 +238,6 @@ def everything() -> list[Shelf]:
     paths = sorted(path for path in environment.shelf_folder().glob("*/*.jsonl") if path.is_file())
     shelves = (Shelf(path) for path in paths if not path.name.endswith(REFRESHING))
     return [shelf for shelf in shelves if shelf.account]
-
-
-def of(handle: Handle) -> list[Shelf]:
-    """What lies on the shelf of an account, fetched by this handle or by another name of it."""
-    path, name = path_of(handle), str(handle).lower()
-    return [
-        shelf
-        for shelf in everything()
-        if shelf.path == path or (shelf.account.network, shelf.account.handle.lower()) == (handle.network, name)
-    ]
 
 
 def clear(shelf: Shelf) -> None:
