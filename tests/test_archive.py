@@ -314,6 +314,8 @@ BAD = [
     ("no posts in it", zip_bytes({"photos/cat.jpg": "meow"}), "holds no posts"),
     ("empty zip", zip_bytes({}), "holds no posts"),
     ("another network", zip_bytes({"your_instagram_activity/content/posts_1.json": "[]"}), "download from Instagram"),
+    ("a table in it", zip_bytes({"trump.csv": "text\none"}), "holds trump.csv. Unpack it, and give that or the folder"),
+    ("a spreadsheet", zip_bytes({"[Content_Types].xml": "", "xl/x.xml": ""}), "Save it as .csv, with a column “text”"),
     ("a zip in a zip", zip_bytes({"inner.zip": zip_bytes(WHOLE)}), "holds another zip, inner.zip"),
     ("encrypted", encrypted(), "locked with a password"),
     ("says it is huge", lying(0xFFFFFFF0), "unpacks to more than 2 GB"),

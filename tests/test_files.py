@@ -60,6 +60,15 @@ def test_posts_of_several_people_are_remarked(tmp_path: Path) -> None:
     assert "has posts of 2 people" in load(tmp_path / "posts.csv").remarks[-1]
 
 
+def test_people_whose_names_are_no_handles_are_several_too(tmp_path: Path) -> None:
+    (tmp_path / "posts.csv").write_text("text,Author\none,Barack Obama\ntwo,Joe Biden\n")
+    assert "has posts of 2 people" in load(tmp_path / "posts.csv").remarks[-1]
+    (tmp_path / "chat.json").write_text(
+        json.dumps([{"content": "one", "author": {"name": "a"}}, {"content": "two", "author": {"name": "b"}}])
+    )
+    assert "has posts of 2 people" in load(tmp_path / "chat.json").remarks[-1]
+
+
 def test_the_line_that_excel_writes_on_top_is_understood(tmp_path: Path) -> None:
     (tmp_path / "posts.csv").write_text("sep=;\ntext;id\none, two, three;4\n")
     assert texts(tmp_path / "posts.csv") == ["one, two, three"]
@@ -103,6 +112,34 @@ def test_a_diary_in_a_cell_is_no_quotation_mark_that_never_ends(tmp_path: Path) 
     diary = "on the lamp\n12/24/2019, snow\nand nothing else\nthe whole day"
     (tmp_path / "posts.csv").write_text(f'date,text\n2020-01-01,"{diary}"\n2020-01-02,"and more"\n')
     assert texts(tmp_path / "posts.csv") == [diary, "and more"]
+
+
+@pytest.mark.parametrize("gig", ["12 May, Berlin", "12 May 2024, Berlin"])
+def test_a_date_in_a_post_of_two_lines_is_no_quotation_mark_that_never_ends(gig: str, tmp_path: Path) -> None:
+    posts = [f"Well, this is post {number}\n\nAnd, as ever, there is more" for number in range(40)]
+    posts.append(f"Next gig:\n{gig}")
+    with open(tmp_path / "posts.csv", "w", newline="") as file:
+        csv.writer(file).writerows([("date", "text"), *(("2024-01-01", post) for post in posts)])
+    assert texts(tmp_path / "posts.csv") == posts
+
+
+def test_a_table_from_mastodon_is_read_like_its_json(tmp_path: Path) -> None:
+    rows = [
+        ("<p>for all &amp; sundry</p><p>and more</p>", "public", ""),
+        ("<p>between us</p>", "direct", ""),
+        ("<p>the ending</p>", "public", "film"),
+    ]
+    with open(tmp_path / "toots.csv", "w", newline="") as file:
+        csv.writer(file).writerows([("content", "visibility", "spoiler_text"), *rows])
+    timeline = load(tmp_path / "toots.csv")
+    assert [post.text for post in timeline.posts] == ["for all & sundry\n\nand more"]
+    assert timeline.left_out == {"private": 1, "warned": 1}
+
+
+def test_reposts_that_only_a_column_marks_are_counted(tmp_path: Path) -> None:
+    (tmp_path / "posts.csv").write_text("text,retweet\nmine alone,False\ntheirs,True\nmy other,12\n")
+    timeline = load(tmp_path / "posts.csv")
+    assert ([post.text for post in timeline.posts], timeline.left_out) == (["mine alone", "my other"], {"reposts": 1})
 
 
 def test_dates_that_cannot_be_read_are_told(tmp_path: Path) -> None:
@@ -187,6 +224,33 @@ def test_what_was_not_meant_for_everybody_is_counted_and_not_learned(tmp_path: P
     assert len(timeline.posts) == 1
 
 
+def test_what_misskey_gives_to_few_is_not_learned(tmp_path: Path) -> None:
+    notes = [
+        {"text": "for all of you", "visibility": "public", "cw": None},
+        {"text": "for one of you", "visibility": "specified", "cw": None},
+        {"text": "for some of you", "visibility": "followers", "cw": None},
+        {"text": "for the brave", "visibility": "home", "cw": "spiders"},
+    ]
+    (tmp_path / "notes.json").write_text(json.dumps(notes))
+    assert (texts(tmp_path / "notes.json"), load(tmp_path / "notes.json").left_out) == (
+        ["for all of you"],
+        {"private": 2, "warned": 1},
+    )
+
+
+def test_a_channel_of_telegram_is_read_whole_but_for_what_it_passed_on(tmp_path: Path) -> None:
+    messages = [
+        {"id": 1, "type": "message", "date": "2024-01-01T10:00:00", "from": "The Lamp", "text": "plain words"},
+        {"id": 2, "type": "message", "date": "2024-01-02T10:00:00", "from": "The Lamp",
+         "text": ["Today is ", {"type": "bold", "text": "very"}, " wet ", {"type": "hashtag", "text": "#rain"}]},
+        {"id": 3, "type": "message", "from": "The Lamp", "forwarded_from": "Somebody", "text": "not my words"},
+    ]  # fmt: skip
+    (tmp_path / "result.json").write_text(json.dumps({"name": "The Lamp", "messages": messages}))
+    timeline = load(tmp_path / "result.json")
+    assert [post.text for post in timeline.posts] == ["plain words", "Today is very wet #rain"]
+    assert timeline.left_out == {"reposts": 1}
+
+
 def test_the_full_text_of_a_long_post_is_taken_where_an_interface_gives_it(tmp_path: Path) -> None:
     entries = [
         {"text": "cut o…", "note_tweet": {"text": "cut off no more"}},
@@ -263,6 +327,12 @@ TEXT_FILES = [
     ("a post a line", "one of them\ntwo of them\nthree of them\n", "each line", 3),
     ("with an empty line here and there", "one\ntwo\nthree\nfour\n\nfive\nsix\n", "each line", 6),
     ("a post a line, empty lines between", "one\n\ntwo\n\nthree\n", "each line", 3),
+    (
+        "for GPT-2",
+        "<|startoftext|>one\nand on<|endoftext|>\n<|startoftext|>two<|endoftext|>",
+        "what ends with <|endoftext|>",
+        2,
+    ),
     ("verses", "one\nand on\n\ntwo\nand on\n\nthree\r\nand on\n", "each block between blank lines", 3),
 ]
 
@@ -273,6 +343,20 @@ def test_a_text_file_says_what_it_took_for_a_post(tmp_path: Path, content: str, 
     timeline = load(tmp_path / "posts.txt")
     assert len(timeline.posts) == count
     assert timeline.remarks == (f"Took {how} of posts.txt for a post.",)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ['{"id": 1, "text": "one"}\n{"id": 2, "text": "two"}\n', "id\ttext\n1\tone\n2\ttwo\n", "id,text\n1,one\n2,two"],
+)
+def test_a_table_or_json_under_the_name_of_a_text_is_read_as_what_it_is(content: str, tmp_path: Path) -> None:
+    (tmp_path / "posts.csv.txt").write_text(content, "utf-16" if "\t" in content else "utf-8")
+    assert texts(tmp_path / "posts.csv.txt") == ["one", "two"]
+
+
+def test_a_list_over_several_lines_under_the_name_of_json_lines_is_read(tmp_path: Path) -> None:
+    (tmp_path / "posts.jsonl").write_text(json.dumps([{"text": "one"}, {"text": "two"}], indent=1))
+    assert texts(tmp_path / "posts.jsonl") == ["one", "two"]
 
 
 def test_line_breaks_within_a_block_stay(tmp_path: Path) -> None:
@@ -310,8 +394,14 @@ BAD = [
     ("cut.jsonl", b'{"text": "one"}\n{"text": "tw', "line 2 is not a whole JSON object"),
     ("list.jsonl", b"[1, 2]\n", "nothing with the text of a post (entries without one: 2)"),
     ("sheet.csv", b"PK\x03\x04 and so on", "is a zip under another name"),
-    ("number.jsonl", b'{"text": 5}\n', "nothing with the text of a post"),
-    ("deep.jsonl", b"[" * 100_000, "line 1 is not a whole JSON object"),
+    ("number.jsonl", b'{"text": 5}\n', "no field for the text of posts: its first entry has “text”"),
+    ("deep.jsonl", b"[" * 100_000, "deep.jsonl is damaged or cut off"),
+    ("chat.txt", b"12/31/20, 10:02 - Bob: Hello my dear\n12/31/20, 10:03 - Al: Hi\n", "looks like a chat"),
+    (
+        "photos.json",
+        b'[{"uri": 1, "title": "x"}]',
+        "no field for the text of posts: its first entry has “uri”, “title”",
+    ),
     ("binary.csv", bytes(range(256)) * 20, "no column for the text"),
 ]
 

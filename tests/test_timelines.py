@@ -130,6 +130,28 @@ def test_a_file_in_a_folder_that_is_no_good_is_named_and_the_others_are_read(tmp
         load(write_folder(tmp_path / "bad", {"a.csv": "a,b\n1,2\n"}))
 
 
+def test_what_is_written_about_the_files_of_a_folder_is_not_learned(tmp_path: Path) -> None:
+    about = "- createdVia: Client application used when the account was created.\n"
+    timeline = load(write_folder(tmp_path / "x", {"posts.txt": "one of mine\ntwo of mine", "README.txt": about}))
+    assert [post.text for post in timeline.posts] == ["one of mine", "two of mine"]
+    assert "Left out: README.txt, which by its name holds no posts" in " ".join(timeline.remarks)
+
+
+def test_of_a_download_from_reddit_only_what_its_owner_wrote_is_read(tmp_path: Path) -> None:
+    written = {"comments": "one of mine", "posts": "two of mine", "announcements": "not mine"}
+    folder = write_folder(tmp_path / "x", {f"{name}.csv": f"id,body\n1,{text}\n" for name, text in written.items()})
+    assert {post.text for post in load(folder).posts} == {"one of mine", "two of mine"}
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"), [("archive.tar.gz", "Unpack it, and give the folder"), ("posts.xls", "Save it as .csv")]
+)
+def test_what_posts_may_be_in_and_is_not_opened_gets_advice(tmp_path: Path, name: str, advice: str) -> None:
+    (tmp_path / name).write_bytes(b"something")
+    with pytest.raises(BadReference, match=advice):
+        load(tmp_path / name)
+
+
 def test_a_folder_without_posts_gets_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(BadReference, match="is a folder without posts"):
         load(write_folder(tmp_path / "photos", {"cat.jpg": "meow"}))

@@ -173,6 +173,9 @@ HANDLES = "@name (X), @name.bsky.social (Bluesky), @name@server (Mastodon)"
 
 WHAT_IT_COSTS = {X: "with your own key; X takes money for each post", BLUESKY: "free to read", MASTODON: "free to read"}
 
+PACKED, SPREADSHEETS = (".gz", ".tgz", ".tar", ".bz2", ".xz", ".7z", ".rar"), (".xls", ".ods", ".numbers")
+"""What the posts may be in, and is not opened here."""
+
 PLAIN_FILES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".txt")
 
 
@@ -273,6 +276,10 @@ def load_file(path: Path, on_event: OnEvent = ignore) -> Timeline:
         from utils.timelines import folders
 
         return folders.load(path, on_event)
+    if suffix in PACKED:
+        raise BadReference(f"{path.name} cannot be opened here. Unpack it, and give the folder that comes out.")
+    if suffix in SPREADSHEETS:
+        raise BadReference(f"{path.name} is a spreadsheet. Save it as .csv, with a column “text”, and give that.")
     raise BadReference(f"{path.name} is not a kind of file that is read here; that is {WHAT_IS_READ}.")
 
 

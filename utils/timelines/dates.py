@@ -61,7 +61,7 @@ def _in_words(text: str) -> datetime:
     def zone(_: str | None, seconds: int | None) -> timezone | None:
         return None if seconds is None else timezone(timedelta(seconds=seconds))
 
-    return parser.parse(text, default=datetime(1, 1, 1), tzinfos=zone)
+    return parser.parse(text.replace("·", " "), default=datetime(1, 1, 1), tzinfos=zone)
 
 
 def _in_utc(date: datetime) -> datetime:

@@ -11,15 +11,24 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from utils.errors import BadFile
 from utils.events import OnEvent, ignore
-from utils.timelines import MAXIMUM_POSTS, Collector, Timeline, archive, exports, fields, json_values, tables
+from utils.timelines import (
+    MAXIMUM_POSTS,
+    Collector,
+    Timeline,
+    archive,
+    exports,
+    fields,
+    json_values,
+    plain_text,
+    tables,
+)
 from utils.timelines.containers import Container, opened
-from utils.timelines.dates import parse_dates
+from utils.timelines.dates import is_plausible, latest_plausible, parse_dates
 from utils.timelines.encodings import encoding_of, mend
 from utils.timelines.fields import Entry
 from utils.timelines.markup import unescape_if_escaped
@@ -30,10 +39,6 @@ LISTS = ("tweets", "posts", "statuses", "data", "items", "results", "entries", "
 FEWEST_SWALLOWED = 20
 """Lines inside one cell that look like rows without a date; a poem has fewer, and no commas where they would be."""
 
-LINES_A_BLOCK = 8
-"""Blocks between blank lines are posts if they are shorter than this on average; a file of a post a line
-has a blank line here and there."""
-
 
 def load(path: Path, on_event: OnEvent = ignore) -> Timeline:
     """Read a file by what its name ends in. Raises `BadFile`, which says what is wrong, and where."""
@@ -42,7 +47,41 @@ def load(path: Path, on_event: OnEvent = ignore) -> Timeline:
         return read.get(path.suffix.lower(), _read_json_lines)(container)
 
 
-def _read_table(container: Container, quoted: bool = True) -> Timeline:
+def _read_table(container: Container) -> Timeline:
+    table, remarks = _table(container), []
+    if table.has_swallowed_rows():
+        again = _table(container, quoted=False)
+        if again.is_better_than(table):
+            table, remarks = again, ["A quotation mark never ends; all of them were read as text."]
+    return _timeline(container, table.entries, [*_took("column", table.names), *remarks])
+
+
+class _Table(NamedTuple):
+    """The entries of a table. columns: how many. names: of those for text, date and id. date: the number of that one's
+    column, if there is one."""
+
+    entries: list[Entry]
+    columns: int
+    names: tuple[str | None, str | None, str | None]
+    date: int | None
+
+    def has_swallowed_rows(self) -> bool:
+        """Whether a cell holds other rows, because a quotation mark never ended."""
+        return any(_is_swallowed(entry, self.columns, self.date, len(self.entries)) for entry in self.entries)
+
+    def is_better_than(self, other: "_Table") -> bool:
+        """Whether this way to read the same table finds more rows with a date than it makes rows without."""
+        if self.date is None:
+            return True
+        own, others = self._with_and_without_date(), other._with_and_without_date()
+        return own[0] - others[0] > own[1] - others[1]
+
+    def _with_and_without_date(self) -> tuple[int, int]:
+        dated = sum(date is not None for date in parse_dates([entry.date for entry in self.entries])[0])
+        return dated, len(self.entries) - dated
+
+
+def _table(container: Container, quoted: bool = True) -> _Table:
     with container.open(container.path.name) as stream:
         table = tables.rows(stream, encoding_of(container.path), quoted)
         try:
@@ -52,20 +91,24 @@ def _read_table(container: Container, quoted: bool = True) -> Timeline:
                 raise BadFile(_no_text_column(container.name, header))
             by = fields.find(header, fields.AUTHOR)
             text, date, number, author = (header.index(name) if name else None for name in (*columns, by))
+            flags = {name: header.index(name) for name in header if fields.is_flag(name)}
 
             def cell(row: list[str], column: int | None) -> str | None:
                 return row[column] if column is not None and column < len(row) else None
 
             entries = [
-                Entry(cell(row, number), cell(row, date), cell(row, text), fields.handle(cell(row, author)))
+                Entry(
+                    id=cell(row, number),
+                    date=cell(row, date),
+                    text=fields.without_html(cell(row, text)),
+                    author=fields.author(cell(row, author)),
+                    reason=fields.not_for_learning({name: cell(row, at) for name, at in flags.items()}),
+                )
                 for row in _bounded(table)
             ]
         except csv.Error as error:
             raise BadFile(f"{container.name} is damaged: {error}. Save or download it again.") from None
-    if quoted and any(_is_swallowed(entry, len(header), date, len(entries)) for entry in entries):
-        again = _read_table(container, quoted=False)
-        return replace(again, remarks=(*again.remarks, "A quotation mark never ends; all of them were read as text."))
-    return _timeline(container, entries, _took("column", columns))
+    return _Table(entries, len(header), columns, date)
 
 
 def _is_swallowed(entry: Entry, columns: int, date: int | None, rows: int) -> bool:
@@ -86,7 +129,8 @@ def _is_dated_row(line: str, columns: int, date: int) -> bool:
     """Whether a line has a date in the column of dates, counted from either end: its text may hold delimiters, too."""
     rows = (line.split(sign) for sign in tables.DELIMITERS if line.count(sign) >= columns - 1)
     cells = (cell.strip(' "\r') for row in rows for cell in (row[date], row[date - columns]))
-    return any(parse_dates([cell])[0][0] for cell in cells)
+    found = (parse_dates([cell])[0][0] for cell in cells)
+    return any(day and is_plausible(day, latest_plausible()) for day in found)
 
 
 def _bounded(values: Iterable[Any]) -> Iterator[Any]:
@@ -100,11 +144,15 @@ def _bounded(values: Iterable[Any]) -> Iterator[Any]:
 def _no_text_column(name: str, header: list[str]) -> str:
     if not header:
         return f"{name} is empty; expected a table whose first row names a column “text”."
-    there = ", ".join(f"“{column[:30]}”" for column in header[:8])
     return (
-        f"{name} has no column for the text of posts: its first row is {there}. "
+        f"{name} has no column for the text of posts: its first row is {_names(header)}. "
         "Give the column with the posts the name “text”."
     )
+
+
+def _names(names: Iterable[Any]) -> str:
+    """The first names of columns or fields, as a sentence can have them."""
+    return ", ".join(f"“{str(name)[:30]}”" for name in list(names)[:8])
 
 
 def _read_json(container: Container) -> Timeline:
@@ -141,9 +189,14 @@ def _utf8(container: Container) -> Any:
     return lambda: io.BufferedReader(io.BytesIO(content))
 
 
-def _is_object(line: bytes) -> bool:
+def _is_object(line: str | bytes) -> bool:
+    return _is_json(line, dict)
+
+
+def _is_json(line: str | bytes, kind: type = object) -> bool:
+    """Whether a line is a whole JSON value of that kind."""
     try:
-        return isinstance(json.loads(line), dict)
+        return isinstance(json.loads(line), kind)
     except (ValueError, RecursionError):
         return False
 
@@ -162,15 +215,17 @@ def _list_in(value: dict, name: str) -> list:
         folded = fields.find([key for key, inner in level.items() if isinstance(inner, list)], LISTS)
         if folded:
             return level[folded]
-    there = ", ".join(f"“{str(key)[:30]}”" for key in list(value)[:8])
     raise BadFile(
-        f"{name} holds no list of posts under a usual name: it has {there or 'nothing'}. "
+        f"{name} holds no list of posts under a usual name: it has {_names(value) or 'nothing'}. "
         "Expected a list of posts, or an object with “tweets” or “posts”."
     )
 
 
 def _read_json_lines(container: Container) -> Timeline:
     name = container.name
+    with _utf8(container)() as stream:
+        if json_values.starts_with(stream) == "[" and not _is_json(stream.readline()):
+            return _read_json(container)  # a list over several lines, whatever the file is called
 
     def values() -> Iterator[Any]:
         with container.open(container.path.name) as stream:
@@ -197,7 +252,15 @@ def _posts_in(value: Any) -> list[Any]:
 
 
 def _from_entries(container: Container, values: Iterable[Any]) -> Timeline:
-    entries = [fields.read(value) for value in _bounded(values)]
+    entries, there = [], {}
+    for value in _bounded(values):
+        there = there or (value if isinstance(value, dict) else {})
+        entries.append(fields.read(value))
+    if there and all(entry.text is None and not entry.reason for entry in entries):
+        raise BadFile(
+            f"{container.name} has no field for the text of posts: its first entry has {_names(there)}. "
+            "Give the field with the posts the name “text”."
+        )
     used = Counter(entry.names for entry in entries).most_common(1)
     names = used[0][0] if used else (None, None, None)
     return _timeline(container, entries, [] if names == ("text", "created_at", "id") else _took("field", names))
@@ -210,19 +273,15 @@ def _read_text(container: Container) -> Timeline:
                 f"{container.name} has more than {json_values.LARGEST_WHOLE >> 20} MB; that is no file of posts."
             )
         text = io.TextIOWrapper(stream, encoding_of(container.path), errors="replace").read().lstrip("\ufeff")
-    lines = [line.strip() for line in text.split("\n")]
-    blocks: list[list[str]] = [[]]
-    for line in lines:
-        if line:
-            blocks[-1].append(line)
-        elif blocks[-1]:
-            blocks.append([])
-    blocks = [block for block in blocks if block]
-    written = sum(map(len, blocks))
-    if len(blocks) > 2 and written > len(blocks) and written <= LINES_A_BLOCK * len(blocks):
-        posts, how = ["\n".join(block) for block in blocks], "each block between blank lines"
-    else:
-        posts, how = [line for line in lines if line], "each line"
+    lines = plain_text.lines_of(text)
+    first = next(filter(None, lines), "")
+    if _is_object(first):
+        return _read_json_lines(container)
+    if tables.has_header(first, fields.TEXT, (*fields.DATE, *fields.ID)):
+        return _read_table(container)
+    if plain_text.is_chat(lines):
+        raise BadFile(f"{container.name} looks like a chat. Give a file of one person's posts.")
+    posts, how = plain_text.posts_in(text)
     return _timeline(container, [Entry(text=post) for post in posts], [f"Took {how} of {container.name} for a post."])
 
 
@@ -250,11 +309,14 @@ def _timeline(container: Container, entries: list[Entry], remarks: list[str]) ->
     for number, (entry, date, text) in enumerate(zip(entries, dates, texts, strict=True), 1):
         posts.add(fields.short_id(entry.id) or number, date, text)
     if encoding_of(container.path) == "sloppy-windows-1252":
-        remarks = [*remarks, f"{container.name} is not in UTF-8; it was read as Windows-1252."]
+        remarks = [
+            *remarks,
+            f"{container.name} is not in UTF-8; it was read as Windows-1252. If letters are wrong, save it in UTF-8.",
+        ]
     if order:
         remarks = [*remarks, f"Dates like 3/4/2020 were read {order}."]
     authors = Counter(entry.author for entry in entries if entry.author)
     if len(authors) > 1:
         remarks = [*remarks, f"{container.name} has posts of {len(authors):,} people; they are taken as one author."]
-    author = next(iter(authors)) if len(authors) == 1 else container.stem
-    return posts.finished(author, container.name, remarks)
+    handle = fields.handle(next(iter(authors))) if len(authors) == 1 else None
+    return posts.finished(handle or container.stem, container.name, remarks)

@@ -20,6 +20,12 @@ MOST_FILES = 1000
 _PRIVATE = re.compile(r"(?i)(^|[^a-z])(messages?|chats?|chat_history|dms?|direct|inbox|mails?)([^a-z]|$)")
 """Names of files that hold what was written to one person. Nobody who gives a folder means these."""
 
+_ABOUT = re.compile(r"(?i)(read.?me|licen[cs]e|requirements)\b.*\.txt")
+"""Names of files about other files. X itself puts a README.txt into its archives."""
+
+REDDIT = {"comments.csv", "posts.csv"}
+"""In a download from Reddit, what its owner wrote; everything else is about other things."""
+
 OTHER_DOWNLOADS = {
     "your_instagram_activity": "Instagram",
     "your_facebook_activity": "Facebook",
@@ -59,6 +65,11 @@ def load(path: Path, on_event: OnEvent = ignore) -> Timeline:
 def _no_posts(name: str, names: Sequence[str]) -> str:
     if inner := next((inner for inner in names if inner.lower().endswith(".zip")), None):
         return f"{name} holds another zip, {inner}. Unpack it, and give the inner one."
+    if "[Content_Types].xml" in names:
+        return f"{name} is a spreadsheet or another document. Save it as .csv, with a column “text”, and give that."
+    tables = (inner for inner in names if inner.lower().endswith((".csv", ".tsv", ".jsonl", ".ndjson", ".car")))
+    if (inner := next(tables, None)) and not any(folder in inner for folder in OTHER_DOWNLOADS):
+        return f"{name} is no archive that is known here, but holds {inner}. Unpack it, and give that or the folder."
     networks = (network for folder, network in OTHER_DOWNLOADS.items() if any(folder in inner for inner in names))
     found = f"this looks like a download from {network}" if (network := next(networks, None)) else "this has neither"
     return (
@@ -75,12 +86,17 @@ def _load_files(path: Path, claimed: Sequence[str], on_event: OnEvent) -> tuple[
         for file in path.iterdir()
         if file.is_file() and file.suffix.lower() in suffixes and file.name not in claimed and file.name[0] != "."
     )
+    if {file.name for file in inside} >= REDDIT:
+        inside = [file for file in inside if file.name in REDDIT]
     if len(inside) > MOST_FILES:
         raise BadReference(f"{path} holds {len(inside):,} files; at most {MOST_FILES:,} are read as one author's.")
     timelines, remarks = [], []
     for file in inside:
         if _PRIVATE.search(file.stem):
             remarks.append(f"Left out: {file.name}, which looks like private messages. Give it by name if it is not.")
+            continue
+        if _ABOUT.fullmatch(file.name):
+            remarks.append(f"Left out: {file.name}, which by its name holds no posts. Give it by name if it does.")
             continue
         try:
             timelines.append(load_file(file, on_event))

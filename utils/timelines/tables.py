@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 
 from utils.errors import BadFile
+from utils.timelines.fields import find
 
 DELIMITERS = (",", ";", "\t", "|")
 
@@ -61,6 +62,12 @@ def rows_as_dicts(stream: io.BufferedReader, name: str) -> Iterator[dict[str, st
             yield dict(zip(header, row, strict=False))
     except csv.Error as error:
         raise BadFile(f"{name} is damaged: {error}. Save or download it again.") from None
+
+
+def has_header(line: str, *wanted: tuple[str, ...]) -> bool:
+    """Whether a line is the first row of a table that has a column of each of these kinds; see `fields.find`."""
+    rows = (_first_row(line, sign) for sign in DELIMITERS)
+    return any(all(find(row, names) for names in wanted) for row in rows if len(row) > 1)
 
 
 def _first_row(start: str, delimiter: str) -> list[str]:
