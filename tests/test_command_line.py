@@ -227,6 +227,16 @@ class TestInterrupt:
         assert json.loads(out)["stopped"] is True
         assert (tmp_path / "bot" / "bot.json").exists()
 
+    def test_a_reader_who_leaves_costs_no_bot(self, taught_model: Path, tmp_path: Path) -> None:
+        command = [sys.executable, "-m", "utils", "train", "sample:unit7bakes", "--steps", "40", "--watch", "--out",
+                   str(tmp_path / "bot"), "--model", str(taught_model)]  # fmt: skip
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert "What the untrained model writes" in process.stdout.readline()
+        for stream in (process.stdout, process.stderr):
+            stream.close()
+        process.wait(60)
+        assert (tmp_path / "bot" / "bot.json").exists()
+
     def test_a_second_one_leaves_at_once(self) -> None:
         command = [sys.executable, "-c", LEAVING]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -234,8 +244,9 @@ class TestInterrupt:
         process.send_signal(signal.SIGINT)
         assert json.loads(process.stderr.readline())["event"] == "warning"
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=30)
+        _, err = process.communicate(timeout=30)
         assert process.returncode == 130
+        assert json.loads(err)["sentence"] == "Interrupted; what had not been saved by then is lost."
 
     def test_before_there_is_something_to_keep_it_leaves_with_130(self, taught_model: Path, tmp_path: Path) -> None:
         process = self.start(taught_model, tmp_path / "bot")

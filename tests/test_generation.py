@@ -170,3 +170,4 @@ def test_a_model_that_ends_nowhere_is_cut_at_a_word(bot: Bot) -> None:
     assert len(texts) == 12
     assert all(text == " ".join(text.split()) and len(text) <= 30 for text in texts)
     assert texts == same != others
+    assert len(beginnings(bot.language_model, count=120, seed=1, letters=30)) == 120, "more than are written at a time"

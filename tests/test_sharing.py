@@ -155,7 +155,10 @@ def test_the_card_shows_the_account_that_a_network_told_of() -> None:
     text = rendered(model_card(replace(STORY, accounts=[ACCOUNT]), FACTS))
     assert f'A Quiet Life <a href="{ACCOUNT["link"]}">@quiet.bsky.social</a> on Bluesky with 1,234 followers' in text
     assert ACCOUNT["avatar"] in text
-    assert told(replace(STORY, accounts=[ACCOUNT]), Maker(name="Somebody")).accounts == []
+    renamed = told(
+        replace(STORY, accounts=[ACCOUNT], tracking={"url": "https://wandb.ai/x/y/runs/z"}), Maker(name="He")
+    )
+    assert (renamed.accounts, renamed.tracking) == ([], {})
 
 
 @pytest.mark.parametrize(
@@ -223,20 +226,21 @@ def test_weights_that_are_cut_off_are_not_shared(bot: Path) -> None:
 
 
 def test_a_file_is_named_after_no_file_and_not_put_into_the_bot(bot: Path) -> None:
-    assert path_for(bot, None, "zip") == Path("huggingtweets-unit7bakes.zip")
+    assert path_for(bot, Maker(), None, "zip") == Path("huggingtweets-unit7bakes.zip")
+    assert path_for(bot, Maker(name="A baker"), None, "zip") == Path("huggingtweets-bot.zip")
     with pytest.raises(SharingFailed, match="inside the bot's own folder"):
-        path_for(bot, bot / "x.zip", "zip")
+        path_for(bot, Maker(), bot / "x.zip", "zip")
 
 
 def test_a_file_of_a_bot_without_a_handle_is_not_written_over_unasked(bot: Path) -> None:
     story = json.loads((bot / "bot.json").read_text())
     (bot / "bot.json").write_text(json.dumps(story | {"authors": ["diary"]}))
-    target = path_for(bot, None, "zip")
+    target = path_for(bot, Maker(), None, "zip")
     assert target == Path("huggingtweets-bot.zip")
     target.write_bytes(b"another bot")
     with pytest.raises(SharingFailed, match="huggingtweets-bot.zip is there already, and may hold another bot"):
-        path_for(bot, None, "zip")
-    assert path_for(bot, target, "zip") == target
+        path_for(bot, Maker(), None, "zip")
+    assert path_for(bot, Maker(), target, "zip") == target
 
 
 def test_the_card_of_a_bot_that_learned_more_than_was_last_read_does_not_add_up_what_it_cannot() -> None:
@@ -307,7 +311,7 @@ def test_a_zip_that_cannot_be_finished_leaves_the_old_one(bot: Path, tmp_path: P
     assert [path.name for path in target.parent.iterdir()] == ["bot.zip"]
     assert target.read_bytes() == b"the old one"
     with pytest.raises(SharingFailed, match="is not the name of a zip file"):
-        path_for(bot, tmp_path / "bot.tar", "zip")
+        path_for(bot, Maker(), tmp_path / "bot.tar", "zip")
 
 
 def test_a_bot_with_a_card_is_still_a_bot_that_can_be_replaced(bot: Path) -> None:

@@ -297,6 +297,26 @@ def test_a_wandb_that_falls_silent_in_the_middle_costs_a_sentence(
     assert report["steps"] == 200
 
 
+def test_whoever_does_not_wait_for_wandb_has_the_bot_all_the_same(
+    taught_model: Path, server: FakeWandb, own_home: Path
+) -> None:
+    server.answers.clear()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "utils", "train", "sample:unit7bakes", "--model", str(taught_model), "--steps", "5",
+         "--out", str(own_home / "bot"), "--json"],
+        env={**os.environ, "WANDB_BASE_URL": server.address, "WANDB_API_KEY": KEY},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    while not (own_home / "bot").exists() and process.poll() is None:
+        time.sleep(0.02)
+    for _ in range(2):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.5)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert "W&B did not take all of it in time." in json.loads(out)["warnings"]
+
+
 def test_a_key_that_is_none_costs_a_sentence(train: Train, server: FakeWandb) -> None:
     done = train(WANDB_BASE_URL=server.address, WANDB_API_KEY="no key at all")
     assert report_of(done)["warnings"] == ["W&B did not accept the key; the training was tracked on this machine."]

@@ -10,7 +10,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -297,6 +297,15 @@ def test_too_little_time_is_told_and_the_bot_is_no_worse_for_it(home: Path, text
     assert "Give it more minutes" in " ".join(report["warnings"])
     for side in report["comparison"].values():
         assert side["bot_after"] <= side["bot_before"] + 0.05
+
+
+def test_the_command_learns_as_was_chosen_for_updates(home: Path, texts: list[str]) -> None:
+    write(home / "posts.jsonl", texts)
+    done = run(home / "bot", "--steps", 10, "--force")
+    assert done.returncode == 0, done.stderr
+    learned, chosen = read_story(home / "bot").settings["update"], asdict(UPDATE_SETTINGS)
+    different = {name for name in chosen if learned[name] != chosen[name]}
+    assert different == {"steps"}
 
 
 def strangers(count: int) -> list[str]:

@@ -29,6 +29,11 @@ if TYPE_CHECKING:
 BFLOAT16_GAIN = 1.3
 """bfloat16 costs digits, and casts between each two products; it has to be so many times faster to be chosen."""
 
+IDLE_GPU = (
+    "There is an NVIDIA GPU, but the PyTorch that is installed cannot use it, so the CPU does the work. One that can: "
+    "https://pytorch.org/get-started/locally"
+)
+
 
 def cache_folder() -> Path:
     """Where pre-trained weights are kept: `$HUGGINGTWEETS_CACHE`, or the user's cache folder.

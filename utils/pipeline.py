@@ -34,11 +34,6 @@ HURRIED = (
     "suffice for all."
 )
 
-IDLE_GPU = (
-    "There is an NVIDIA GPU, but the PyTorch that is installed cannot use it, so the CPU does the work. One that can: "
-    "https://pytorch.org/get-started/locally"
-)
-
 DRAFTS_TO_JUDGE = 50
 """Drafts among which copies are counted: one more or less is two points of a hundred."""
 
@@ -147,7 +142,7 @@ def make_bot(
     device = environment.device()
     precision = environment.precision(device)
     if environment.has_idle_gpu(device):
-        warn(IDLE_GPU)
+        warn(environment.IDLE_GPU)
     language_model = models.load(settings.model, device)
     check_room(folder, language_model)
     frugal = footprint.fitting(language_model, settings)
@@ -310,7 +305,10 @@ def evaluate_bot(
         style = judge([draft.text for draft in written])
     if drafts and against_untrained and untrained:
         on_event(Event("stage", f"Letting the untrained model write {drafts} texts"))
-        style_untrained = judge(generation.beginnings(untrained, drafts, seed, after.characters // after.posts))
+        try:
+            style_untrained = judge(generation.beginnings(untrained, drafts, seed, after.characters // after.posts))
+        except OutOfMemory as error:
+            on_event(Event("warning", f"What the untrained model writes could not be compared. {error}"))
     return {
         "posts": after.posts,
         "characters": after.characters,

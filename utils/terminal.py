@@ -36,11 +36,12 @@ class Screen:
     """Standard error for the time of one command.
 
     Leaving the block through a `UserError` prints its sentence and ends the process with status 1;
-    through Ctrl-C, with status 130.
+    through Ctrl-C, with status 130. interrupted: what is said then.
     """
 
     def __init__(self, events: bool) -> None:
         self._events = events
+        self.interrupted = ", before there was anything to keep"
         self._bar = None
         self._last_sentence, self._last_line, self._last_time = "", "", 0.0
 
@@ -72,19 +73,19 @@ class Screen:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._bar:
-            self._bar.stop()
-            self._bar = None
+        with suppress(OSError):
+            self._bar and self._bar.stop()
+        self._bar = None
         if isinstance(error, UserError):
             self.tell(Event("error", str(error)))
             raise SystemExit(1) from error
         if isinstance(error, KeyboardInterrupt):
-            self.tell(Event("error", "Interrupted, before there was anything to keep."))
+            self.tell(Event("error", f"Interrupted{self.interrupted}."))
             raise SystemExit(INTERRUPTED) from error
 
     def tell(self, event: Event) -> None:
         """Show an event."""
-        with suppress(BrokenPipeError):  # nobody looks any more; the work goes on
+        with suppress(OSError):  # nobody looks any more, or the terminal is gone; the work goes on
             self._tell(event)
 
     def _tell(self, event: Event) -> None:
@@ -194,6 +195,8 @@ class Interrupt:
 
     def _on_signal(self, number: int, frame: object) -> None:
         if self._asked or not self.something_to_keep:
+            if self._asked:
+                self._screen.interrupted = "; what had not been saved by then is lost"
             raise KeyboardInterrupt
         self._asked = True
         self._screen.tell(Event("warning", "Stopping; what there is will be kept. Ctrl-C once more leaves at once."))

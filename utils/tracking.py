@@ -226,7 +226,20 @@ class Tracker(Silence):
             self._drafts.append((event.sentence, data))
 
     def finish(self, bot: Bot, folder: Path) -> Outcome:
-        """Log the last figures, the tables and the bot, and close the runs; what is not sent in time stays here."""
+        """Log the last figures, the tables and the bot, and close the runs; what is not sent in time stays here.
+
+        Ctrl-C ends the waiting: the bot is saved.
+        """
+        try:
+            in_time = self._is_finished(bot, folder)
+        except KeyboardInterrupt:
+            in_time = False
+        outcome = self._outcome(in_time)
+        if not in_time:
+            end_helper()  # else the program would wait for it once more at its end
+        return outcome
+
+    def _is_finished(self, bot: Bot, folder: Path) -> bool:
         drafts = self._write(bot)
         until = time.monotonic() + END_SECONDS
         self._is_over = True
@@ -234,11 +247,7 @@ class Tracker(Silence):
         self._clerk.do(self._runs.log_bot, bot.story, folder)
         self._clerk.do(lambda: self._runs.use_inputs(self._second_clerk.is_done(until - time.monotonic() - 1)))
         self._clerk.do(self._runs.close)
-        in_time = self._clerk.is_done(END_SECONDS) and self._second_clerk.is_done(until - time.monotonic())
-        outcome = self._outcome(in_time)
-        if not in_time:
-            end_helper()  # else the program would wait for it once more at its end
-        return outcome
+        return self._clerk.is_done(END_SECONDS) and self._second_clerk.is_done(until - time.monotonic())
 
     def _write(self, bot: Bot) -> "list[Draft]":
         """Drafts of the finished bot, as many as are finished in time; none where memory does not suffice."""

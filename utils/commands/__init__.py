@@ -5,6 +5,7 @@ posts or models.
 """
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,10 @@ from utils.errors import BadSetting
 from utils.settings import TrainingSettings
 
 
-def checked(kind: type, **values: Any) -> Any:
+def checked(make: Callable[..., Any], *given: Any, **values: Any) -> Any:
     """Settings made from options; a value out of range is wrong usage."""
     try:
-        return kind(**values)
+        return make(*given, **values)
     except BadSetting as error:
         raise click.UsageError(str(error)) from None
 

@@ -64,7 +64,7 @@ def share(bot, to, author, called, language, name, public, out, drafts, patience
         if to == "hub":
             answer, sentence = _to_hub(bot, maker, name, public, drafts, patience, screen.tell)
         else:
-            target = path_for(bot, out, to)
+            target = path_for(bot, maker, out, to)
             if to == "zip":
                 _to_zip(bot, maker, target, drafts, screen.tell)
             else:

@@ -4,6 +4,7 @@ In: references and settings. Out: a bot's folder, and the report of how it came 
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -102,9 +103,9 @@ def train(
         def on_event(event: Event) -> None:
             interrupt.something_to_keep |= event.kind == "loss"
             screen.tell(event)
-
             if event.kind == "draft" and not (events or as_json):
-                screen.print(f"{event.sentence}: {event.data['post']}\n")
+                with suppress(OSError):  # as where somebody has read enough and left `less`
+                    screen.print(f"{event.sentence}: {event.data['post']}\n")
 
         _, report = make_bot(
             references, settings, on_event, out, interrupt.is_set, turn or started,

@@ -4,6 +4,7 @@ In: a bot's folder, and references where its own do not hold any more. Out: the 
 """
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -21,7 +22,7 @@ from utils.commands import (
     x_terms_option,
 )
 from utils.events import Event
-from utils.settings import UPDATE_SETTINGS, TrainingSettings
+from utils.settings import UPDATE_SETTINGS
 from utils.terminal import Interrupt, Screen, in_turn
 
 
@@ -69,8 +70,7 @@ def update(
 
     started = environment.process_start()
     os.environ.pop("WANDB_MODE", None)  # no update is tracked, and transformers would print a line about it
-    rate = UPDATE_SETTINGS.learning_rate
-    settings = checked(TrainingSettings, minutes=minutes, steps=steps, seed=seed, learning_rate=rate)
+    settings = checked(replace, UPDATE_SETTINGS, minutes=minutes, steps=steps, seed=seed)
     with Screen(events) as screen, Interrupt(screen, stop_file) as interrupt, in_turn(queue, screen, interrupt) as turn:
         from utils.update import update_bot
 

@@ -104,15 +104,16 @@ def told(story: Story, maker: Maker) -> Story:
     Only what a story is known to hold is passed on, so that what is added to it later does not leave by accident.
     """
     names = [maker.name] if maker.name else story.public_authors
+    renamed = maker.name not in (None, story.voice)
     model = story.model if on_the_hub(story.model) else KEPT_TO_ITSELF
     changed = {
         "authors": list(dict.fromkeys(plain(name) for name in names)),
         "sources": [source if source.startswith("sample:") else KEPT_TO_ITSELF for source in story.sources],
         "model": model,
         "versions": {name: number for name, number in story.versions.items() if name != "platform"},
-        "tracking": {"url": url} if (url := tracking_url(story)) else {},
-        # Who calls the voice something else has a reason.
-        "accounts": story.accounts if maker.name in (None, story.voice) else [],
+        # Who calls the voice something else has a reason; the record's address leads to the name, too.
+        "tracking": {"url": url} if not renamed and (url := tracking_url(story)) else {},
+        "accounts": [] if renamed else story.accounts,
     }
     figures = {part: _figures(getattr(story, part), known) for part, known in FIGURES.items()}
     figures["settings"]["model"] = model
@@ -195,12 +196,12 @@ def measure_copies(bot: Path, drafts: int = DRAFTS_TO_SHARE, on_event: OnEvent =
     return found.drafts, found.copies
 
 
-def path_for(bot: Path, out: Path | None, kind: str) -> Path:
+def path_for(bot: Path, maker: Maker, out: Path | None, kind: str) -> Path:
     """Where a bot is written as one file: `out`, or a name that may be given away, in this folder.
 
     kind: "zip" or "gguf". Raises `SharingFailed` for a name that does not end like that, or is in the bot's folder.
     """
-    target = (out or Path(f"{shared_name(read_story(bot).authors)}.{kind}")).expanduser()
+    target = (out or Path(f"{shared_name(told(read_story(bot), maker).authors)}.{kind}")).expanduser()
     if target.resolve().is_relative_to(bot.resolve()):
         raise SharingFailed(f"{target} is inside the bot's own folder. Choose another --out.")
     if target.suffix.lower() != f".{kind}" or target.is_dir():
