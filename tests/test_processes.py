@@ -54,10 +54,11 @@ def test_two_processes_make_the_bot_that_one_makes(taught_model: Path, tmp_path:
 
     kinds = [event["event"] for event in told_by_two]
     assert kinds == [event["event"] for event in told_by_one], "only one of them speaks"
+    exact = 1e-3 if one["precision"] == "float32" else 0.1  # in bfloat16 a loss is right to about a hundredth
     for first, second in zip(told_by_one, told_by_two, strict=True):
         if first["event"] == "loss":
             assert second["learning_rate"] == first["learning_rate"]
-            assert second["loss"] == pytest.approx(first["loss"], abs=1e-3), f"step {first['step']}"
+            assert second["loss"] == pytest.approx(first["loss"], abs=exact), f"step {first['step']}"
 
 
 @pytest.mark.parametrize("lengths", [[9, 9, 9, 9], [3, 12, 30], [7]])

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from tiny import ARCHITECTURES, save_tiny_model
 
 from utils import environment
-from utils.adapters import count_learned
+from utils.adapters import Learner, count_learned, mean
 from utils.bot import Bot, read_origin
 from utils.cleaning import clean
 from utils.course import PASSES, Conditions, Training
@@ -24,6 +24,7 @@ from utils.events import Event
 from utils.generation import write
 from utils.language_model import LanguageModel, load_folder
 from utils.pipeline import make_bot
+from utils.scoring import score
 from utils.settings import TrainingSettings, WritingSettings
 from utils.timelines import load
 from utils.training import fine_tune
@@ -60,6 +61,12 @@ def learn(
         ends, precision, on_event=on_event, should_stop=should_stop, interlude=interlude, scoring_speed=scoring_speed
     )
     return language_model, fine_tune(language_model, dataset, wanted, conditions)
+
+
+def validated(model: LanguageModel) -> float:
+    """Bits per character of the validation posts on which `learn` looks."""
+    dataset = build([clean(load("sample:unit7bakes"))], model.encode, seed=0)
+    return score(model, [example.text for example in dataset.validation]).bits_per_character
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -118,11 +125,55 @@ def test_a_slow_machine_takes_smaller_steps_at_a_rate_that_is_smaller_by_the_roo
 
 def test_more_time_than_the_posts_can_use_is_not_spent(tmp_path: Path) -> None:
     events: list[Event] = []
-    model, training = learn(save_tiny_model(tmp_path / "model"), events, minutes=5)
+    model, training = learn(save_tiny_model(tmp_path / "model"), events, minutes=5, rounds=1)
     dataset = build([clean(load("sample:unit7bakes"))], model.encode, seed=0)
     assert training.seconds < 60
     assert training.tokens / dataset.training_tokens() == pytest.approx(PASSES, rel=0.05)
     assert [event.fraction for event in events if event.kind == "loss"][-1] == 1.0, "the schedule came to its end"
+
+
+def test_time_that_is_left_goes_into_more_rounds_whose_mean_is_kept(tmp_path: Path) -> None:
+    model, events = save_tiny_model(tmp_path / "model"), []
+    _, alone = learn(model, minutes=5, rounds=1, learning_rate=1e-2)
+    after, training = learn(model, events, minutes=5, learning_rate=1e-2)
+    assert training.tokens == pytest.approx(3 * alone.tokens, rel=0.05)
+    assert {event.sentence.split(",")[0] for event in events if "another order" in event.sentence} == {
+        "Round 2", "Round 3",
+    }  # fmt: skip
+    assert len(training.validation) == len(alone.validation) + 1, "those of the first round, and of the mean"
+    assert training.validation[-1][1] == min(bits for _, bits in training.validation)
+    assert validated(after) == pytest.approx(training.validation[-1][1], abs=0.005), "what was measured is what is kept"
+    assert after.network.state_dict().keys() == load_folder(model, CPU).network.state_dict().keys(), "a plain network"
+
+
+def test_stopping_in_a_later_round_keeps_those_that_are_whole(tmp_path: Path) -> None:
+    model, events = save_tiny_model(tmp_path / "model"), []
+    stopped, training = learn(
+        model, events, minutes=5, learning_rate=1e-2,
+        should_stop=lambda: any(event.sentence.startswith("Round 2") for event in events),
+    )  # fmt: skip
+    assert training.stopped
+    assert validated(stopped) == pytest.approx(training.validation[-1][1], abs=0.005)
+
+
+def test_the_mean_of_rounds_is_that_of_the_weights_that_each_would_give(tmp_path: Path) -> None:
+    model, settings, found, merged = save_tiny_model(tmp_path / "model"), TrainingSettings(rank=4), [], []
+    for seed in (1, 2):
+        network = load_folder(model, CPU).network
+        learner = Learner(network, settings)
+        torch.manual_seed(seed)
+        with torch.no_grad():
+            for parameter in learner.parameters:
+                parameter.normal_(std=0.1)
+        found.append(learner.values())
+        learner.finish()
+        merged.append(dict(network.named_parameters()))
+    network = load_folder(model, CPU).network
+    learner = Learner(network, settings, rounds=2)
+    learner.load(mean(found))
+    learner.finish()
+    for name, parameter in network.named_parameters():
+        torch.testing.assert_close(parameter, (merged[0][name] + merged[1][name]) / 2, rtol=0, atol=2e-3)
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

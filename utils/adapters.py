@@ -4,7 +4,7 @@ In: a pre-trained network and the settings. Out: the parameters that learn, ever
 they have learned, a network without anything added to it. Knows nothing about posts or time.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 SCALE = 2
 """The product of two low-rank matrices is added to a weight this many times: LoRA's alpha over its rank."""
+
+
+Weights = dict[str, torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -42,13 +45,14 @@ class Learner:
     learn, by PEFT; without, all weights of these layers. Embeddings and the other layers stay as they are.
     """
 
-    def __init__(self, network: nn.Module, settings: TrainingSettings) -> None:
+    def __init__(self, network: nn.Module, settings: TrainingSettings, rounds: int = 1) -> None:
+        """rounds: for the mean of so many of them, see `mean`."""
         self.network = network
         self._adapted: PeftModel | None = None
         layers = learning_layers(network, settings)
         network.requires_grad_(False)
         if settings.rank:
-            self._adapted = _add_low_rank(network, layers, settings)
+            self._adapted = _add_low_rank(network, layers, settings.rank * rounds, settings.seed)
         else:
             for parameter in _parameters(layers):
                 parameter.requires_grad_(True)
@@ -56,7 +60,7 @@ class Learner:
         self.learned = Learned(
             kind="LoRA" if settings.rank else "whole layers",
             layers=len(layers),
-            rank=settings.rank,
+            rank=settings.rank * rounds,
             parameters=sum(parameter.numel() for parameter in self.parameters),
         )
 
@@ -71,6 +75,21 @@ class Learner:
 
         with disable_input_dtype_casting(self._adapted):
             yield
+
+    def values(self) -> Weights:
+        """What has been learned: a copy of the parameters, by their names in the network."""
+        return {name: p.detach().clone() for name, p in self.network.named_parameters() if p.requires_grad}
+
+    def load(self, values: Weights) -> None:
+        """Put the values of such parameters into the network."""
+        with torch.no_grad():
+            for name, parameter in self.network.named_parameters():
+                if name in values:
+                    parameter.copy_(values[name])
+
+    def remove(self) -> None:
+        """Take LoRA's matrices out, so that the network is as it was."""
+        self._adapted.unload()
 
     def finish(self) -> None:
         """Merge what was learned into the network's own weights, and round them as they will be saved."""
@@ -108,6 +127,20 @@ def backward_width(network: nn.Module, settings: TrainingSettings) -> int:
     return sum(sum(linear.weight.shape) for linear in _linear_maps(network, layers).values())
 
 
+def mean(rounds: Sequence[Weights]) -> Weights:
+    """The mean of what LoRA has learned in several rounds, as values of a Learner of as many times the rank.
+
+    The mean of products B A is one product again: all B beside each other, over their number, times all A below each
+    other.
+    """
+    return {
+        name: torch.cat([values[name] for values in rounds], 0)
+        if ".lora_A." in name
+        else torch.cat([values[name] for values in rounds], 1) / len(rounds)
+        for name in rounds[0]
+    }
+
+
 def _parameters(layers: list[nn.Module]) -> list[nn.Parameter]:
     return [parameter for layer in layers for parameter in layer.parameters()]
 
@@ -122,15 +155,15 @@ def _linear_maps(network: nn.Module, layers: list[nn.Module]) -> dict[str, nn.Mo
     }
 
 
-def _add_low_rank(network: nn.Module, layers: list[nn.Module], settings: TrainingSettings) -> "PeftModel":
+def _add_low_rank(network: nn.Module, layers: list[nn.Module], rank: int, seed: int) -> "PeftModel":
     from peft import LoraConfig, get_peft_model
     from transformers.pytorch_utils import Conv1D
 
-    torch.manual_seed(settings.seed)  # one of the two matrices begins with chance, the other with zeros
+    torch.manual_seed(seed)  # one of the two matrices begins with chance, the other with zeros
     linear = _linear_maps(network, layers)
     config = LoraConfig(
-        r=settings.rank,
-        lora_alpha=SCALE * settings.rank,
+        r=rank,
+        lora_alpha=SCALE * rank,
         target_modules=list(linear),
         fan_in_fan_out=any(isinstance(module, Conv1D) for module in linear.values()),  # GPT-2's way
     )

@@ -36,13 +36,16 @@ FEWEST_VALIDATION_POSTS = 10
 """Fewer posts than this say more about themselves than about the model."""
 
 PASSES = 1.5
-"""Training ends after so many passes over the posts, if the time has not ended it before; the learning
+"""A round ends after so many passes over the posts, if the time has not ended it before; the learning
 rate reaches zero then. `sample:keeperfinch`, held-out bits per character (2.135 untrained), LoRA of rank 16:
 1.514 after 1.6 passes, 1.524 after 2.2 at half the learning rate, 1.549 after 3, when the posts are known by heart. At
 today's rate, bits per character of validation posts: 1.515 after 1.0, 1.505 after 1.1, 1.503 after 1.5."""
 
 MOST_PASSES = 3 * PASSES
 """No author of a mix is read more often than this, however few their posts; all have an equal say until then."""
+
+ROOM_FOR_A_ROUND = 1.1
+"""Another round begins where this many times the seconds of the first are left; cut short, it would only disturb."""
 
 PATIENCE = 2
 """Training ends when so many validations in a row were no better than the best."""
@@ -99,6 +102,13 @@ class Training:
     improved: bool = False
     validation: list[tuple[float, float]] = field(default_factory=list)
     learned: dict[str, Any] = field(default_factory=dict)
+
+    def add(self, other: "Training") -> None:
+        """Count another round of the same bot."""
+        self.steps += other.steps
+        self.tokens += other.tokens
+        self.slowdown = other.slowdown
+        self.stopped |= other.stopped
 
     def doubts(self, settings: TrainingSettings) -> list[str]:
         """Reasons to think that the training was not worth much, a sentence each."""
@@ -222,6 +232,15 @@ class Course(TrainerCallback):
         what comes afterwards will take longer too."""
         return self._conditions.ends - self._conditions.afterwards * self._pace.slowdown
 
+    def takes_again(self) -> float:
+        """Seconds that the same training would take once more, with a look at what comes of both, on a machine that is
+        as fast as it was in the end."""
+        return ROOM_FOR_A_ROUND * self._training.seconds + 2 * self.seconds_a_look()
+
+    def seconds_a_look(self) -> float:
+        """Seconds that one look at the validation posts takes now."""
+        return self._validation_seconds * self._pace.slowdown
+
     def finish(self) -> Training:
         """Validate the last weights, and put the best ones back."""
         if self._validated_step != self._training.steps:
@@ -239,21 +258,27 @@ class Course(TrainerCallback):
 
     def _validate(self, when: str) -> None:
         """Measure the validation posts, and remember these weights if none were better."""
-        network = self._language_model.network
-        self._say("stage", "Scoring the validation posts")
-        figure = score(self._language_model, self._validation_texts, self._conditions.precision).bits_per_character
         first = not self._training.validation
         self._validated_step = self._training.steps
-        self._training.validation.append((self._elapsed(), figure))
-        if figure < self._best_figure or first:
-            self._best_figure, self._worse_in_a_row = figure, 0
+        if self.is_best(when):
+            self._worse_in_a_row = 0
             self._training.improved = not first
+            network = self._language_model.network
             self._best = {name: p.detach().clone() for name, p in network.named_parameters() if p.requires_grad}
         else:
             self._worse_in_a_row += 1
+
+    def is_best(self, when: str) -> bool:
+        """Measure the validation posts, and say whether no weights before were as good. when: for the sentence."""
+        self._say("stage", "Scoring the validation posts")
+        figure = score(self._language_model, self._validation_texts, self._conditions.precision).bits_per_character
+        self._training.validation.append((self._elapsed(), figure))
         sentence = f"Validation posts {when}: {figure:.3f} bits per character"
         training = self._training
         self._say("validation", sentence, bits_per_character=figure, step=training.steps, tokens=training.tokens)
+        best, self._best_figure = self._best_figure, min(self._best_figure, figure)
+        self._training.seconds = self._elapsed()
+        return figure < best or len(training.validation) == 1
 
     def _tell(self, learning_rate: float) -> None:
         training, elapsed = self._training, self._elapsed()

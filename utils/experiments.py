@@ -125,7 +125,7 @@ def attempt(
 
     ends = math.inf
     if seconds is not None:
-        settings = replace(settings, steps=None)
+        settings = replace(settings, steps=None, rounds=1)
         began = time.monotonic()
         score(language_model, texts)
         ends = time.monotonic() + seconds + LOOKS * (time.monotonic() - began)

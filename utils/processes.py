@@ -5,6 +5,7 @@ for all. The leader does whatever a process that is alone does; the others are i
 until it has work for all, and end when it ends, with its status. Knows nothing about what the work is.
 """
 
+import gc
 import os
 import signal
 import sys
@@ -143,4 +144,5 @@ def _open() -> None:
 def _close() -> None:
     from torch import distributed
 
+    gc.collect()  # a Trainer refers to itself, and to the group, whose threads would be left at the end
     distributed.destroy_process_group()

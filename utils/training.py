@@ -9,6 +9,7 @@ Of several processes, each learns from its share of every batch; the steps, and 
 process. The leader alone has a Course, and the helpers take from it how far the training is, and whether it is over.
 """
 
+import gc
 import math
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -31,9 +32,10 @@ from transformers import (
 )
 
 from utils import environment, memory, processes, threads
-from utils.adapters import Learner
+from utils.adapters import Learner, mean
 from utils.course import Conditions, Course, Training
 from utils.dataset import Example, PostDataset
+from utils.events import Event
 from utils.language_model import LanguageModel
 from utils.scoring import collate, cross_entropy
 from utils.settings import TrainingSettings
@@ -59,18 +61,65 @@ def fine_tune(
     settings: TrainingSettings,
     conditions: Conditions,
 ) -> Training:
-    """Train as long as the conditions allow, or for `settings.steps` steps."""
+    """Train as long as the conditions allow, in one round or several; or for `settings.steps` steps."""
+    network = language_model.network
+    with threads.trials().held() if settings.steps else nullcontext():  # as many steps are to give the same bot
+        learner, course, training = _round(language_model, dataset, settings, conditions)
+        training.learned = learner.learned.as_dict()
+        rounds, again = [learner.values()], None
+        while _may_begin_again(settings, conditions, course, training, len(rounds)):
+            learner.remove()
+            gc.collect()  # a Trainer refers to itself, and to the moments of its optimiser
+            other = replace(settings, seed=(settings.seed + len(rounds)) % 2**32)
+            learner, _, again = _round(language_model, dataset, other, _again(conditions, course, len(rounds) + 1))
+            training.add(again)
+            if again.stopped or not again.improved:
+                break
+            rounds.append(learner.values())
+        if is_mean := len(rounds) > 1:
+            learner.remove()
+            learner = Learner(network, settings, rounds=len(rounds))
+            learner.load(mean(rounds))
+            is_mean = course.is_best(f"with the mean of {len(rounds)} rounds")
+        if again and not is_mean:
+            learner.remove()
+            learner = Learner(network, settings)
+            learner.load(rounds[0])
+        learner.finish()
+    return training
+
+
+def _round(
+    language_model: LanguageModel, dataset: PostDataset, settings: TrainingSettings, conditions: Conditions
+) -> tuple[Learner, Course, Training]:
+    """Train once from the weights that are there; the learner still has to finish."""
     course = Course(language_model, dataset, settings, conditions)
     at_once = conditions.tokens_at_once if processes.count() == 1 else None  # all have to take as many pieces
     batch = _tokens_per_batch(dataset, settings, course.seconds_left(), conditions.scoring_speed)
     task = _Task(_beginnings(dataset, at_once), settings, conditions.precision, batch, at_once)
     processes.call_helpers(_help_out, language_model.network.config, task)
-    with threads.trials().held() if settings.steps else nullcontext():  # as many steps are to give the same bot
-        learner = _learn(language_model.network, task, course)
-        learned = course.finish()
-        learner.finish()
-    learned.learned = learner.learned.as_dict()
-    return learned
+    learner = _learn(language_model.network, task, course)
+    return learner, course, course.finish()
+
+
+def _may_begin_again(
+    settings: TrainingSettings, conditions: Conditions, course: Course, training: Training, rounds: int
+) -> bool:
+    """Whether one round more is wanted, and fits. What has changed the weights themselves cannot begin again."""
+    wanted = settings.rank > 0 and not settings.steps and rounds < settings.rounds and not conditions.tokens_at_once
+    is_over = training.stopped or not training.improved or conditions.should_stop()
+    return wanted and not is_over and course.seconds_left() > course.takes_again()
+
+
+def _again(conditions: Conditions, course: Course, number: int) -> Conditions:
+    """The conditions of a later round: time is left to look at the mean of all, and it tells only how far it is."""
+
+    def on_event(event: Event) -> None:
+        if event.kind == "loss":
+            sentence = f"Round {number}, the same posts in another order: {event.sentence.partition(': ')[2]}"
+            conditions.on_event(Event("stage", sentence, event.fraction))
+
+    return replace(conditions, ends=conditions.ends - course.seconds_a_look(), on_event=on_event, interlude=None)
 
 
 @dataclass(frozen=True)

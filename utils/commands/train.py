@@ -38,6 +38,7 @@ def knobs(command: Callable) -> Callable:
         ("schedule", click.Choice(SCHEDULES)),
         ("warmup", float),
         ("tokens_per_batch", int),
+        ("rounds", int),
     ):
         names = {f"--{name}", f"--{name.replace('_', '-')}"}  # W&B's agents write the name as the config has it
         command = click.option(*sorted(names), name, type=kind, default=getattr(DEFAULTS, name), hidden=True)(command)
