@@ -24,9 +24,10 @@ from utils.dashboard import Dashboard, upload
 from utils.dashboard.game import ending, questions, score
 from utils.dashboard.html import author_card, copy_button, curve, post, posts_by_month, record_card
 from utils.dashboard.publish import PublishRegion
-from utils.dashboard.region import DOUBLE_CLICK, Region
+from utils.dashboard.region import Progress, Region
 from utils.dashboard.runs import STOP, ChildFailed, Errand, Problem, Record, Run, Writer
 from utils.dashboard.visitor import Visitor
+from utils.dashboard.worker import DOUBLE_CLICK
 from utils.errors import BadFile, BadReference, TooFewPosts
 from utils.locks import held
 from utils.pipeline import make_bot
@@ -243,6 +244,7 @@ def test_a_bot_that_is_ready_does_not_take_the_drafts_of_another_off_the_screen(
     page.write._drafts.children = (widgets.HTML("a draft"),)
     page.new_bot(other)
     assert page.write.bot == one and page.write.has_drafts
+    assert "is ready; open it under “Keep it”" in page.write.status.widget.value
     assert "other is ready" in page.keep.status.widget.value
     page.keep._open_earlier.click()
     assert page.write.bot == other and not page.write.has_drafts
@@ -419,6 +421,34 @@ def test_a_double_click_deletes_nothing_and_takes_an_author_away_once() -> None:
     away.click()
     away.click()
     assert page.author.authors == [] and "went wrong" not in page.author.status.widget.value
+
+
+def test_a_click_that_waited_for_work_in_colab_does_not_do_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(environment, "in_colab", lambda: True)
+    region, press, done = Region(), widgets.Button(), []
+    region.on_click(press, lambda: region.work(lambda: done.append(1), Progress("Working")))
+    press.click()
+    press.click()
+    assert len(done) == 1
+    time.sleep(DOUBLE_CLICK)
+    press.click()
+    assert len(done) == 2
+
+
+def test_drafts_that_were_replaced_take_no_memory_and_kept_ones_stay(bot: Path) -> None:
+    page = Dashboard()
+    page.open_bot(bot)
+    draft = {"post": "A post. written by a bot", "text": "A post.", "copied_from": None}
+    first = page.write._card(draft)
+    page.write._drafts.children = (first,)
+    page.write._keep(draft, widgets.Button())
+    page.write._clear()
+    assert first.comm is None, "closed, here and in the browser"
+    assert len(page.write._links) == 1
+    page.write._server.value = "fosstodon.org"
+    assert "fosstodon.org" in page.write._kept.children[-1].value
+    page.write._server.value = "no server at all"
+    assert "ht-bad" in page.write._about_server.widget.value and "ht-bad" not in page.write.status.widget.value
 
 
 def test_posts_that_were_taken_away_take_no_memory() -> None:

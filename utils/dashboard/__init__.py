@@ -85,6 +85,7 @@ class Dashboard:
         if self.write.bot not in (None, bot) and (self.write.busy or self.write.has_drafts or self.game.playing):
             self.keep.offer(self.write.bot)
             self.keep.status.say(f"{bot.name} is ready; open it here when you are.", "good")
+            self.write.status.say(f"{bot.name} is ready; open it under “{self.keep.TITLE}”, below.", "good")
             return
         self.open_bot(bot)
         self.write.warm_up()

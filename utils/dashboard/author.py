@@ -137,7 +137,9 @@ class AuthorRegion(Region):
     def _read(self, reference: str) -> None:
         def on_event(event: Event) -> None:
             self._progress.show(event.fraction, event.sentence)
-            if event.data.get("pages"):
+            if event.data.get("pages") and environment.in_colab():
+                self.say_how_to_stop("what has come")
+            elif event.data.get("pages"):
                 self._stop.layout.display, self._stop.disabled = "", self._asked_to_stop
 
         try:
@@ -148,7 +150,9 @@ class AuthorRegion(Region):
                 self.status.say(f"At most {MAXIMUM_AUTHORS} authors can be mixed; take one away first.", "warning")
                 return
             self._progress.show(None, "Reading the posts")
-            posts = read([reference], on_event=on_event, fetching=self._fetching(reference))[0]
+            with worker.interruptible(self.stop):
+                posts = read([reference], on_event=on_event, fetching=self._fetching(reference))[0]
+            self.status.clear()
             self.authors.append(Author(reference, posts))
             self._show()
         finally:

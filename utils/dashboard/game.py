@@ -16,7 +16,7 @@ from utils.bot import read_posts
 from utils.cleaning import clean
 from utils.dashboard import worker
 from utils.dashboard.html import post
-from utils.dashboard.region import DOUBLE_CLICK, Progress, Region, button, row
+from utils.dashboard.region import Progress, Region, button, row
 from utils.dashboard.write import WriteRegion
 from utils.errors import TooFewPosts
 from utils.timelines import Post, Timeline
@@ -144,7 +144,7 @@ class GameRegion(Region):
 
     def guess(self, real: bool) -> None:
         """Take an answer, say whether it was right, and go on."""
-        if not self.playing or time.monotonic() - self._shown < DOUBLE_CLICK:
+        if not self.playing or time.monotonic() - self._shown < worker.DOUBLE_CLICK:
             return
         question = self._asked[len(self._answers)]
         self._answers.append(real == question.real)

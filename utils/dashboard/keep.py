@@ -16,8 +16,9 @@ import traitlets
 
 from utils import environment
 from utils.bot import is_version_before, read_story
+from utils.dashboard import worker
 from utils.dashboard.publish import PublishRegion
-from utils.dashboard.region import DOUBLE_CLICK, Progress, Region, Status, button, labelled, row
+from utils.dashboard.region import Progress, Region, Status, button, labelled, row
 from utils.dashboard.visitor import ASSETS, Visitor
 from utils.errors import BadBot, UserError
 from utils.sharing import Maker, completed, files, shared_name, write_zip
@@ -99,6 +100,7 @@ class KeepRegion(Region):
         self._delete.description = self.DELETE
         self._download.layout.display = "none"
         self.status.clear()
+        self.deleting.clear()
         there = self.bots()
         self._earlier.options = names = [path.name for path in there]
         self._earlier.value = next((name for name in names if not bot or name != bot.name), names[0] if names else None)
@@ -112,10 +114,11 @@ class KeepRegion(Region):
 
     def delete(self) -> None:
         """Delete the visitor's folder; asks once before it does."""
+        self.deleting.clear()
         if self._delete.description != self.REALLY:
             self._delete.description, self._asked_to_delete = self.REALLY, time.monotonic()
             return
-        if time.monotonic() - self._asked_to_delete < DOUBLE_CLICK:
+        if time.monotonic() - self._asked_to_delete < worker.DOUBLE_CLICK:
             return
         self._delete.description = self.DELETE
         if self._is_training() or self.hub.busy:

@@ -19,9 +19,6 @@ from utils.dashboard.html import details, escape
 from utils.dashboard.runs import ChildFailed, Run
 from utils.errors import UserError
 
-DOUBLE_CLICK = 0.5
-"""Seconds; a click sooner than this after one that changed what is asked is its second half, and answers nothing."""
-
 
 class Status:
     """One line that says what is going on, read out by screen readers when it changes."""
@@ -119,11 +116,11 @@ class Region:
         for control in self.controls:
             control.disabled = False
 
-    def say_how_to_stop(self) -> None:
+    def say_how_to_stop(self, kept: str = "what was learned") -> None:
         """In Colab, where no other button is heard meanwhile, an interrupt of the cell means Stop."""
         self.status.clear()
         if environment.in_colab():
-            self.status.say("To stop early and keep what was learned, interrupt the notebook: Runtime, then Interrupt.")
+            self.status.say(f"To stop early and keep {kept}, interrupt the notebook: Runtime, then Interrupt.")
 
     def hear(self, run: Run, stop: Callable[[], None]) -> Iterator[dict[str, Any]]:
         """What a run says, to its end. Where the reader is interrupted, `stop` is called, and then comes the rest."""
@@ -157,7 +154,7 @@ class Region:
     def on_click(self, button: widgets.Button, action: Callable[[], Any]) -> None:
         """Call `action` when a button is pressed; what it raises is shown here, not lost."""
         # The second click of a double click comes when the first has disabled the button already.
-        button.on_click(lambda _: None if button.disabled else self.guarded(action)())
+        button.on_click(lambda _: None if button.disabled or worker.is_late_click() else self.guarded(action)())
 
     def guarded(self, action: Callable[..., Any]) -> Callable[..., Any]:
         """The action, with whatever it raises shown in this region."""

@@ -16,9 +16,10 @@ from utils.bot import read_story
 from utils.copies import first_words
 from utils.dashboard import worker
 from utils.dashboard.html import copy_button, escape, post, post_links
-from utils.dashboard.region import Progress, Region, button, labelled, row
+from utils.dashboard.region import Progress, Region, Status, button, labelled, row
 from utils.dashboard.runs import ChildFailed, Problem, Writer
 from utils.dashboard.visitor import ASSETS
+from utils.errors import UserError
 from utils.settings import WritingSettings
 from utils.sharing.links import MASTODON, server_name, share_links
 
@@ -60,6 +61,7 @@ class WriteRegion(Region):
         self._server = labelled(
             widgets.Text(description="Your Mastodon server", placeholder=MASTODON, continuous_update=False)
         )
+        self._about_server = Status()
         self._host = MASTODON
         self._server.layout.display = "none"
         self._links: list[tuple[widgets.HTML, str]] = []
@@ -69,12 +71,13 @@ class WriteRegion(Region):
         self._kept = widgets.VBox()
         self.body.children = [
             self._voice, self._opening, self._count, self._daring, row(self._write, self._stop),
-            self._progress.widget, self.status.widget, self._drafts, self._kept, self._server, _SliderNames(),
+            self._progress.widget, self.status.widget, self._drafts, self._kept, self._server,
+            self._about_server.widget, _SliderNames(),
         ]  # fmt: skip
         self.controls = [self._opening, self._count, self._daring, self._write]
         self.on_click(self._write, lambda: self.start(self._opening.value))
         self.on_click(self._stop, self.stop)
-        self._server.observe(self.guarded(lambda _: self._move()), "value")
+        self._server.observe(lambda _: self._move(), "value")
         self.close(self.CLOSED)
 
     def offer(self, bot: Path) -> None:
@@ -83,7 +86,7 @@ class WriteRegion(Region):
         self.leave()
         self.bot = bot
         self._voice.value = f'<p class="ht-note">The voice of {escape(story.voice)}</p>'
-        self._drafts.children = ()
+        self._clear()
         self.status.clear()
         self.open()
 
@@ -149,8 +152,16 @@ class WriteRegion(Region):
         self.freeze()
         self._stop.disabled = False
         self.status.clear()
-        self._drafts.children = ()
+        self._clear()
         worker.start(self.guarded(lambda: self._fill(opening)))
+
+    def _clear(self) -> None:
+        """Take the drafts away. A widget that is not closed is kept, here and in the browser."""
+        before, self._drafts.children = self._drafts.children, ()
+        gone = [inside for card in before for inside in _all_in(card)]
+        self._links = [(links, text) for links, text in self._links if links not in gone]
+        for widget in gone:
+            widget.close()
 
     def stop(self) -> None:
         """Write no more; what is there stays."""
@@ -179,7 +190,7 @@ class WriteRegion(Region):
     def _card(self, draft: dict[str, Any]) -> widgets.Widget:
         text = draft["post"]
         note = f"Repeats a post it learned from: {draft['copied_from']}" if draft["copied_from"] else ""
-        keep = button("Keep", "Put this draft below, where the next ones do not replace it")
+        keep = button("Keep", "Put this draft below, where it stays as long as this page")
         more = button("More like this", "Write more that begin like this one")
         links = self._links_of(draft["text"])
         card = widgets.VBox([widgets.HTML(post(text, note)), row(widgets.HTML(copy_button(text)), keep, more), links])
@@ -197,8 +208,12 @@ class WriteRegion(Region):
 
     def _move(self) -> None:
         """Post to the server that was typed, from all drafts that are there."""
-        self._host = server_name(self._server.value)
-        self.status.clear()
+        self._about_server.clear()
+        try:
+            self._host = server_name(self._server.value)
+        except UserError as error:
+            self._about_server.say_error(error)
+            return
         for links, text in self._links:
             links.value = post_links(share_links(text, self._host))
 
@@ -210,6 +225,11 @@ class WriteRegion(Region):
 
     def _more(self, text: str) -> None:
         if self.busy:
-            return
+            raise Problem("The bot is still writing; wait until it is done.")
         self._opening.value = first_words(text, OPENING_WORDS)
         self.start(self._opening.value)
+
+
+def _all_in(widget: widgets.Widget) -> list[widgets.Widget]:
+    """A widget and whatever is in it."""
+    return [widget, *(inner for child in getattr(widget, "children", ()) for inner in _all_in(child))]

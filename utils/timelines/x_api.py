@@ -58,7 +58,7 @@ class XApi:
             raise NetworkFailed(
                 f"Fetching {handle} from X costs up to about {price(self._most)} at its list price. {NOTICE} "
                 f"To fetch all the same: python -m utils fetch {handle} --accept-x-terms; on the page, tick the box in "
-                "part 1."
+                "part 1, and read the account there once more."
             )
         if token and not re.fullmatch(r"[!-~]+", token):
             raise NetworkFailed(
