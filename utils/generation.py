@@ -168,7 +168,7 @@ def beginnings(language_model: LanguageModel, count: int, seed: int, letters: in
     def goes_on(unfinished: str) -> bool:
         if len(unfinished) <= letters:
             return True
-        cut.append(unfinished[:letters].rpartition(" ")[0] or unfinished[:letters])
+        cut.append(unfinished)
         return False
 
     generator = torch.Generator(language_model.device).manual_seed(seed)
@@ -178,7 +178,8 @@ def beginnings(language_model: LanguageModel, count: int, seed: int, letters: in
             rows = min(ROWS, count - done)
             texts = sample_texts(language_model, "", rows, WritingSettings(), generator, may_go_on=goes_on)
             ended += [language_model.decode(text.tokens) for text in texts if text.tokens is not None]
-    return [" ".join(text.split()) for text in [*cut, *ended]]
+    texts = [" ".join(text.split()) for text in [*cut, *ended]]
+    return [text if len(text) <= letters else text[:letters].rpartition(" ")[0] or text[:letters] for text in texts]
 
 
 def _check(opening: str, count: int) -> None:
