@@ -35,7 +35,7 @@ only some are looked at. All after the start may take twice that; on a slow mach
 FEWEST_VALIDATION_POSTS = 10
 """Fewer posts than this say more about themselves than about the model."""
 
-PASSES = 1.5
+PASSES = 1.15
 """A round ends after so many passes over the posts, if the time has not ended it before; the learning
 rate reaches zero then. `sample:keeperfinch`, held-out bits per character (2.135 untrained), LoRA of rank 16:
 1.514 after 1.6 passes, 1.524 after 2.2 at half the learning rate, 1.549 after 3, when the posts are known by heart. At

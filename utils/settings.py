@@ -197,7 +197,7 @@ class TrainingSettings:
         LoRA, all layers, rank 32, rate 1e-3            5,753: 1.759    6,698: 1.720    13,882: 1.603
         whole upper half, rate 4e-4                     4,566: 1.757    7,658: 1.695    16,647: 1.598
 
-    In half a minute, some 3,000 tokens, the upper half is ahead by 0.05 (three seeds, in the dev notebook). In a
+    In 24 s, some 3,000 tokens, the upper half is ahead by 0.06 (three seeds, in the dev notebook). In a
     minute or two there is hardly a difference, and with more time LoRA is ahead; so it learns always.
 
     By turns on two cores (float32), learning took 1 time unit a token with LoRA on all layers, 1 with the upper half

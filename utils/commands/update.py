@@ -37,7 +37,7 @@ from utils.terminal import Interrupt, Screen, in_turn
     help="Wall clock from now to the end; where nothing is new, it takes seconds.",
 )
 @click.option("--steps", type=click.IntRange(min=1), help="Train so many steps instead.")
-@click.option("--seed", type=SEED_RANGE, default=0, show_default=True, help="Decides which new posts are held out.")
+@click.option("--seed", type=SEED_RANGE, default=0, show_default=True, help="Decides the order of the posts.")
 @click.option(
     "--force", is_flag=True, help="Keep the new version, whatever it has lost on old posts and whose the new ones are."
 )
