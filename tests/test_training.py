@@ -17,7 +17,7 @@ from utils import environment
 from utils.adapters import Learner, count_learned, mean
 from utils.bot import Bot, read_origin
 from utils.cleaning import clean
-from utils.course import PASSES, Conditions, Training
+from utils.course import ENOUGH_TOKENS, Conditions, Training, enough_tokens
 from utils.dataset import Example, build
 from utils.errors import BadBot, BadSetting
 from utils.events import Event
@@ -128,8 +128,17 @@ def test_more_time_than_the_posts_can_use_is_not_spent(tmp_path: Path) -> None:
     model, training = learn(save_tiny_model(tmp_path / "model"), events, minutes=5, rounds=1)
     dataset = build([clean(load("sample:unit7bakes"))], model.encode, seed=0)
     assert training.seconds < 60
-    assert training.tokens / dataset.training_tokens() == pytest.approx(PASSES, rel=0.05)
+    assert training.tokens == pytest.approx(enough_tokens(dataset), rel=0.05)
     assert [event.fraction for event in events if event.kind == "loss"][-1] == 1.0, "the schedule came to its end"
+
+
+def test_few_posts_are_read_more_often_than_many(tmp_path: Path) -> None:
+    model = load_folder(save_tiny_model(tmp_path / "model"), CPU)
+    dataset = build([clean(load("sample:unit7bakes"))], model.encode, seed=0)
+    few, many = replace(dataset, training=dataset.training[:60]), replace(dataset, training=dataset.training * 20)
+    assert many.training_tokens() > ENOUGH_TOKENS > 2 * few.training_tokens()
+    passes = [enough_tokens(some) / some.training_tokens() for some in (few, many)]
+    assert passes == pytest.approx([1.5, 1.15])
 
 
 def test_time_that_is_left_goes_into_more_rounds_whose_mean_is_kept(tmp_path: Path) -> None:

@@ -255,7 +255,7 @@ UPDATE_SETTINGS = TrainingSettings(minutes=3.0, learning_rate=1e-3, warmup=0.05,
 """How a bot goes on learning.
 
 minutes: on one core 30 steps took 87 s and scoring 92 held-out posts 14 s, so that 390 new posts, with the old ones
-    mixed in, are read one and a half times in about three. What the posts cannot use is not spent.
+    mixed in, are read once and a bit more in about three. What the posts cannot use is not spent.
 learning_rate: half of what a new bot gets. From a bot of the older 70 % of `sample:keeperfinch`, 30 steps of LoRA on
     its other posts and as many old ones, held-out bits per character, old and new: 1.524 and 1.580 before; 1.513 and
     1.562 at 3e-4, 1.511 and 1.555 at 6e-4, 1.507 and 1.551 at 1e-3, which the validation posts like best, too.

@@ -62,7 +62,11 @@ def knobs(command: Callable) -> Callable:
 @click.option("--model", default="auto", show_default=True, help="A name that `models` lists, a Hub id, or a folder.")
 @click.option("--out", type=click.Path(path_type=Path), help="The bot's folder.  [default: bots/NAME]")
 @click.option(
-    "--seed", type=SEED_RANGE, default=0, show_default=True, help="Decides the order of the posts, and which of them choose the best weights."
+    "--seed",
+    type=SEED_RANGE,
+    default=0,
+    show_default=True,
+    help="Decides the order of the posts, and which of them choose the best weights.",
 )
 @click.option(
     "--track",

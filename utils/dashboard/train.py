@@ -71,7 +71,9 @@ class TrainRegion(Region):
         self._seed = labelled(
             widgets.BoundedIntText(defaults.seed, min=0, max=2**32 - 1, description="Seed"), wide=False
         )
-        seed_note = widgets.HTML('<p class="ht-note">The same seed, on the same machine, gives the posts the same order.</p>')
+        seed_note = widgets.HTML(
+            '<p class="ht-note">The same seed, on the same machine, gives the posts the same order.</p>'
+        )
         self._track = labelled(widgets.Dropdown(options=RECORDS, value="offline", description="Record of the training"))
         if not environment.is_public():
             self._track.value = tracking.default_mode()
