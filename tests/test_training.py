@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 from tiny import ARCHITECTURES, save_tiny_model
 
-from utils import environment
+from utils import environment, memory
 from utils.adapters import Learner, count_learned, mean
 from utils.bot import Bot, read_origin
 from utils.cleaning import clean
@@ -153,6 +153,13 @@ def test_time_that_is_left_goes_into_more_rounds_whose_mean_is_kept(tmp_path: Pa
     assert training.validation[-1][1] == min(bits for _, bits in training.validation)
     assert validated(after) == pytest.approx(training.validation[-1][1], abs=0.005), "what was measured is what is kept"
     assert after.network.state_dict().keys() == load_folder(model, CPU).network.state_dict().keys(), "a plain network"
+
+
+def test_without_memory_for_more_there_is_one_round(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "available", lambda: 1000)
+    events: list[Event] = []
+    _, training = learn(save_tiny_model(tmp_path / "model"), events, minutes=5, learning_rate=1e-2)
+    assert training.improved and not any("another order" in event.sentence for event in events)
 
 
 def test_stopping_in_a_later_round_keeps_those_that_are_whole(tmp_path: Path) -> None:

@@ -51,6 +51,10 @@ SHORT = 128
 """Tokens up to which a CPU computes attention in bfloat16 the plain way, with all weights in memory: forwards and
 backwards took 2 ms for 14 posts of 37 tokens and 4 ms for 4 of 128, PyTorch's flash attention 8 ms and 6 ms."""
 
+BYTES_A_ROUND = 12
+"""For each parameter that learns, in float32: its value until all rounds are over (4), its part in their mean (4), and
+as much as a Trainer may leave behind."""
+
 FEWEST_TOKENS = 128
 """Smaller batches hardly take less time: the optimiser and the reading of the weights are the same for all."""
 
@@ -78,6 +82,7 @@ def fine_tune(
             rounds.append(learner.values())
         if is_mean := len(rounds) > 1:
             learner.remove()
+            gc.collect()
             learner = Learner(network, settings, rounds=len(rounds))
             learner.load(mean(rounds))
             is_mean = course.is_best(f"with the mean of {len(rounds)} rounds")
@@ -108,7 +113,8 @@ def _may_begin_again(
     """Whether one round more is wanted, and fits. What has changed the weights themselves cannot begin again."""
     wanted = settings.rank > 0 and not settings.steps and rounds < settings.rounds and not conditions.tokens_at_once
     is_over = training.stopped or not training.improved or conditions.should_stop()
-    return wanted and not is_over and course.seconds_left() > course.takes_again()
+    fits = memory.available() > BYTES_A_ROUND * (rounds + 1) * training.learned["parameters"]
+    return wanted and not is_over and fits and course.seconds_left() > course.takes_again()
 
 
 def _again(conditions: Conditions, course: Course, number: int) -> Conditions:
