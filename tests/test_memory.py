@@ -14,13 +14,13 @@ import torch
 from containers import GIB, entering, group
 from tiny import save_tiny_model
 
-from utils import memory
+from utils import environment, footprint, memory
 from utils.cleaning import clean
 from utils.course import Conditions
 from utils.dataset import Example, build
 from utils.errors import OutOfMemory
-from utils.footprint import SMALLEST, fitting
-from utils.language_model import load_folder
+from utils.footprint import SMALLEST, Footprint
+from utils.language_model import LanguageModel, load_folder
 from utils.listener import listen
 from utils.pipeline import make_bot
 from utils.settings import TrainingSettings
@@ -108,30 +108,44 @@ class TestSteps:
 
     SETTINGS = TrainingSettings(tokens_per_batch=512)
 
+    @staticmethod
+    def fitting(model: LanguageModel, settings: TrainingSettings = SETTINGS, free: int | None = None) -> Footprint:
+        return footprint.fitting(model, settings, torch.float32, free)
+
     def test_become_smaller_pieces_as_memory_gets_tighter(self, tmp_path: Path) -> None:
         model = load_folder(save_tiny_model(tmp_path / "model"), CPU)
-        whole = fitting(model, self.SETTINGS)
+        whole = self.fitting(model)
         assert (whole.tokens_at_once, whole.given_up()) == (None, [])
-        assert fitting(model, self.SETTINGS, whole.bytes) == whole
-        half = fitting(model, self.SETTINGS, whole.bytes - 1)
-        quarter = fitting(model, self.SETTINGS, half.bytes - 1)
+        assert self.fitting(model, free=whole.bytes) == whole
+        half = self.fitting(model, free=whole.bytes - 1)
+        quarter = self.fitting(model, free=half.bytes - 1)
         assert (half.tokens_at_once, quarter.tokens_at_once) == (256, 128)
         assert whole.bytes > half.bytes > quarter.bytes
         assert "in pieces of 128 tokens" in quarter.given_up()[0]
         with pytest.raises(OutOfMemory, match=r"Training this model needs about 0\.4 GB of memory and 0\.0 GB is free"):
-            fitting(model, self.SETTINGS, 1000)
+            self.fitting(model, free=1000)
 
     def test_that_are_small_already_are_taken_whole_or_not_at_all(self, tmp_path: Path) -> None:
         model = load_folder(save_tiny_model(tmp_path / "model"), CPU)
         small = TrainingSettings(tokens_per_batch=SMALLEST)
-        assert fitting(model, small).tokens_at_once is None
+        assert self.fitting(model, small).tokens_at_once is None
         with pytest.raises(OutOfMemory):
-            fitting(model, small, fitting(model, small).bytes - 1)
+            self.fitting(model, small, self.fitting(model, small).bytes - 1)
+
+    def test_are_computed_in_float32_where_bfloat16_would_take_too_much(self, tmp_path: Path) -> None:
+        model = load_folder(save_tiny_model(tmp_path / "model"), CPU)
+        small = TrainingSettings(tokens_per_batch=SMALLEST)
+        fast = footprint.fitting(model, small, torch.bfloat16)
+        assert (fast.precision, fast.given_up()) == (torch.bfloat16, [])
+        slow = footprint.fitting(model, small, torch.bfloat16, fast.bytes - 1)
+        assert (slow.precision, slow.tokens_at_once) == (torch.float32, None)
+        assert slow.bytes == self.fitting(model, small).bytes < fast.bytes
+        assert slow.given_up() == ["Memory is tight here, so the model learns with float32, which is slower."]
 
     def test_of_larger_models_take_more(self, tmp_path: Path) -> None:
         two, four = (load_folder(save_tiny_model(tmp_path / str(n), layers=n), CPU) for n in (2, 4))
-        assert fitting(four, self.SETTINGS).bytes > fitting(two, self.SETTINGS).bytes
-        assert fitting(four, TrainingSettings(learned_share=0.5)).bytes < fitting(four, TrainingSettings()).bytes, (
+        assert self.fitting(four).bytes > self.fitting(two).bytes
+        assert self.fitting(four, TrainingSettings(learned_share=0.5)).bytes < self.fitting(four).bytes, (
             "where fewer layers learn, less is kept for the backward pass"
         )
 
@@ -164,7 +178,7 @@ class TestSteps:
 def test_what_was_given_up_is_said_and_kept_in_the_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = save_tiny_model(tmp_path / "model")
     settings, events = TrainingSettings(steps=2, model=str(model)), []
-    whole = fitting(load_folder(model, CPU), settings).bytes
+    whole = footprint.fitting(load_folder(model, CPU), settings, environment.precision(CPU)).bytes
     monkeypatch.setattr(memory, "available", lambda: whole - 1)  # a machine with just too little
     _, report = make_bot(["sample:unit7bakes"], settings, events.append)
     (sentence,) = [

@@ -140,19 +140,18 @@ def make_bot(
     from utils.scoring import total
 
     device = environment.device()
-    precision = environment.precision(device)
     if environment.has_idle_gpu(device):
         warn(environment.IDLE_GPU)
     language_model = models.load(settings.model, device)
     check_room(folder, language_model)
-    frugal = footprint.fitting(language_model, settings)
+    frugal = footprint.fitting(language_model, settings, environment.precision(device))
     for sentence in frugal.given_up():
         warn(sentence)
     parts = dataset.build(timelines, language_model.encode, settings.seed)
     chosen = {**asdict(settings), "cleaning": asdict(cleaning)}
     machine = {
         "device": environment.device_name(device),
-        "precision": str(precision).removeprefix("torch."),
+        "precision": str(frugal.precision).removeprefix("torch."),
         "versions": environment.versions(),
     }
     model = models.resolve(settings.model)
@@ -168,7 +167,7 @@ def make_bot(
     at_end = SAVING_SECONDS + tracker.seconds_for_drafts + tracker.seconds_at_end
     conditions = Conditions(
         ends=clock.ends(settings),
-        precision=precision,
+        precision=frugal.precision,
         afterwards=at_end + EVALUATION_MARGIN * evaluation_seconds,
         on_event=on_event,
         should_stop=should_stop,

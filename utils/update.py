@@ -108,19 +108,19 @@ def update_bot(
     check_room(folder, bot.language_model)
     from utils import footprint
 
-    frugal = footprint.fitting(bot.language_model, settings)
+    device = bot.language_model.device
+    frugal = footprint.fitting(bot.language_model, settings, environment.precision(device))
     lesson = plan(timelines, parts, bot.language_model.encode, settings.seed)
     clock.lap("load")
     if lesson.new_training < HANDFUL:
         return _unchanged(replace(report, reason=ALIKE.format(new=new), seconds=clock.seconds()), on_event)
     untrained = _score_untrained(story.model, lesson.held_out_since, settings, clock, on_event)
     learned, comparison = _learn(bot.language_model, lesson, settings, frugal, clock, on_event, should_stop)
-    device = bot.language_model.device
     report = replace(
         report,
         comparison=comparison.as_dict(),
         device=environment.device_name(device),
-        precision=str(environment.precision(device)).removeprefix("torch."),
+        precision=str(frugal.precision).removeprefix("torch."),
         validation=[(round(seconds, 1), round(bits, 4)) for seconds, bits in learned.validation],
         steps=learned.steps,
         tokens_trained=learned.tokens,
@@ -235,7 +235,7 @@ def _learn(
     seconds = clock.lap("evaluate")
     conditions = Conditions(
         ends=clock.ends(settings),
-        precision=environment.precision(language_model.device),
+        precision=frugal.precision,
         afterwards=SAVING_SECONDS + EVALUATION_MARGIN * seconds,
         on_event=on_event,
         should_stop=should_stop,
