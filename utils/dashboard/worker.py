@@ -33,7 +33,7 @@ def start(work: Callable[[], None]) -> None:
 
 def is_late_click() -> bool:
     """Whether a click that comes now was made while work went on: in Colab it waits for the end of that."""
-    return time.monotonic() - _ended < DOUBLE_CLICK
+    return environment.in_colab() and time.monotonic() - _ended < DOUBLE_CLICK
 
 
 @contextmanager
