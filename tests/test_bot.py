@@ -206,6 +206,9 @@ DAMAGE = [
     ("config.json", lambda config: {**config, "hidden_size": 64}),
     ("config.json", lambda config: {**config, "num_attention_heads": 0}),
     ("config.json", lambda config: []),
+    ("config.json", lambda config: {**config, "post_beginning": "<|endoftext|>"}),
+    ("config.json", lambda config: {**config, "post_beginning": [0, 10**9]}),
+    ("config.json", lambda config: {**config, "post_beginning": []}),
     ("tokenizer_config.json", lambda config: []),
     ("tokenizer.json", lambda tokenizer: {**tokenizer, "model": 5}),
 ]
@@ -217,6 +220,18 @@ def test_a_file_that_says_something_else_gets_a_sentence_and_no_random_weights(f
     (folder / name).write_text(json.dumps(change(content)))
     with pytest.raises(BadBot, match="damaged"):
         Bot.load(folder)
+
+
+def test_a_bot_keeps_what_stood_before_the_posts_that_it_read(folder: Path, tmp_path: Path) -> None:
+    model = Bot.load(folder).language_model
+    assert model.decode(model.encode("Hello.")) == '<|endoftext|>"Hello.<|endoftext|>'
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    assert config.pop("post_beginning") == model.beginning
+    (folder / "config.json").write_text(json.dumps(config))  # as bots were saved that read posts without the mark
+    early = Bot.load(folder)
+    assert early.language_model.decode(early.language_model.encode("Hello.")) == "<|endoftext|>Hello.<|endoftext|>"
+    early.save(tmp_path / "again")
+    assert Bot.load(tmp_path / "again").language_model.beginning == model.beginning[:1]
 
 
 def test_a_story_of_a_later_version_is_still_read(folder: Path) -> None:

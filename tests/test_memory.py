@@ -169,7 +169,7 @@ class TestSteps:
     def test_in_pieces_take_only_the_beginning_of_a_post_that_is_longer(self, tmp_path: Path) -> None:
         model = load_folder(save_tiny_model(tmp_path / "model"), CPU)
         dataset = build([clean(load("sample:unit7bakes"))], model.encode, seed=0)
-        long = Example("x", 0, tuple([model.start, *[5] * 300]))
+        long = Example("x", 0, tuple([*model.beginning, *[5] * 300]))
         dataset = type(dataset)(**{**vars(dataset), "training": (long,)})
         conditions = Conditions(math.inf, torch.float32, tokens_at_once=128)
         assert fine_tune(model, dataset, TrainingSettings(steps=2), conditions).tokens == 2 * 128

@@ -9,7 +9,7 @@ from tiny import ARCHITECTURES, save_tiny_model
 from utils.bot import Bot
 from utils.language_model import LanguageModel, load_folder
 from utils.sampling import lay_out_for_few_rows, sample, sample_texts
-from utils.scoring import cross_entropy, score
+from utils.scoring import collate, cross_entropy, score
 from utils.settings import WritingSettings
 
 CPU = torch.device("cpu")
@@ -34,9 +34,10 @@ def test_the_bits_of_a_text_are_those_of_its_tokens(language_model: LanguageMode
             continue
         ended += 1
         assert text.tokens[: len(begin)] == begin
-        whole = torch.tensor([[language_model.start, *text.tokens, language_model.end]])
+        before = language_model.beginning
+        batch = collate([[*before, *text.tokens, language_model.end]], [len(before)])
         with torch.no_grad():
-            nats = cross_entropy(language_model.network, whole[:, :-1], whole[:, 1:], reduction="sum")
+            nats = cross_entropy(language_model.network, **batch, reduction="sum")
         assert text.bits == pytest.approx(nats.item() / math.log(2), rel=1e-4)
     assert ended >= rows // 5, "a random model ends one text of 255 tokens in three"
 

@@ -19,7 +19,8 @@ def language_model(request, tmp_path) -> LanguageModel:
 def bits_by_hand(language_model, text: str) -> float:
     """Token by token, one forward pass each, straight from the definition."""
     tokens, bits = language_model.encode(text), 0.0
-    for position in range(1, len(tokens)):
+    assert language_model.decode(tokens[:2]).endswith('>"'), "the start token, a quotation mark, and then the text"
+    for position in range(2, len(tokens)):
         with torch.no_grad():
             logits = language_model.network(torch.tensor([tokens[:position]])).logits[0, -1]
         bits -= torch.log_softmax(logits, -1)[tokens[position]].item() / math.log(2)
@@ -93,5 +94,5 @@ def test_batches_hold_every_sequence_once_and_respect_their_size() -> None:
 
 def test_a_text_that_spells_a_special_token_is_only_text(language_model) -> None:
     tokens = language_model.encode("before <|endoftext|> after <|im_end|>")
-    assert language_model.end not in tokens[1:-1]
-    assert language_model.decode(tokens[1:-1]) == "before <|endoftext|> after <|im_end|>"
+    assert language_model.end not in tokens[2:-1]
+    assert language_model.decode(tokens[2:-1]) == "before <|endoftext|> after <|im_end|>"

@@ -45,7 +45,7 @@ STORY = Story(
     tokens_trained=39300,
     date="2026-11-23T18:41:21+00:00",
 )
-FACTS = CardFacts("somebody/huggingtweets-bob", "<|endoftext|>", "consented", "en", 20, 0.05)
+FACTS = CardFacts("somebody/huggingtweets-bob", '<|endoftext|>"', "consented", "en", 20, 0.05)
 HOSTILE = (
     "<img src=x onerror=alert(1)> [free](https://evil.example) **bold** `code` | # | \n# Title\n- list www.evil.example"
 )
@@ -93,6 +93,7 @@ def test_what_was_not_measured_or_not_said_is_not_invented() -> None:
 def test_the_three_lines_of_the_card_run_and_put_the_mark_back(bot: Path, tmp_path: Path) -> None:
     card = files(bot, completed(bot, Maker()), str(bot))["README.md"].decode()
     code = re.search(r"```python\n(.*?)```", card, re.DOTALL)[1]
+    assert r'write("<|endoftext|>\"")' in code, "what a post begins with, as the bot has learned it"
     assert len(re.findall(r"^\S", code, re.MULTILINE)) == 3
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.stdout.strip().endswith("🤖 written by a bot"), done.stderr
@@ -113,7 +114,7 @@ def test_the_cards_metadata_goes_through_the_hubs_own_library_and_back(tmp_path:
     assert (data.license, data.language, data.pipeline_tag) == ("apache-2.0", "en", "text-generation")
     assert data.tags == ["huggingtweets"] and data.library_name == "transformers"
     assert [result.metric_value for result in data.eval_results] == [2.135, 1.551]
-    assert all(prompt["text"].startswith("<|endoftext|>") for prompt in data.widget)
+    assert all(prompt["text"].startswith(FACTS.beginning) for prompt in data.widget)
 
 
 def test_the_hub_finds_nothing_wrong_with_the_card(tmp_path: Path) -> None:
@@ -359,7 +360,7 @@ def test_a_gguf_file_read_back_has_the_same_tokens_and_the_same_logits(bot: Path
     for text in TEXTS:
         tokens = model.encode_opening(text)
         assert tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"] == tokens
-        batch = torch.tensor([[model.start, *tokens]])
+        batch = torch.tensor([[*model.beginning, *tokens]])
         with torch.no_grad():
             assert torch.equal(network(batch).logits, model.network(batch).logits)
 

@@ -76,7 +76,7 @@ def test_every_architecture_goes_the_whole_way_from_posts_to_drafts(architecture
     _, report = make_bot(["sample:unit7bakes"], settings, out=tmp_path / "bot")
     assert report.held_out["bits_per_character"] < report.held_out["bits_per_character_before"]
     bot = Bot.load(tmp_path / "bot")
-    assert bot.language_model.start == bot.language_model.end, "all of them know <|endoftext|>"
+    assert bot.language_model.beginning[0] == bot.language_model.end, "all of them know <|endoftext|>"
     writing = write(bot, "The oven", count=3, settings=WritingSettings(seed=1))
     assert len(writing.drafts) + writing.dropped == 3
     assert all(draft.text.startswith("The oven") for draft in writing.drafts)

@@ -24,7 +24,7 @@ from utils.atomic import recover, replacing_file, replacing_folder, swap_folders
 from utils.copies import CopyIndex
 from utils.environment import find_path
 from utils.errors import BadBot, ModelUnavailable
-from utils.language_model import LanguageModel, load_folder
+from utils.language_model import BEGINNING, LanguageModel, load_folder
 from utils.story import Story
 
 if TYPE_CHECKING:
@@ -136,6 +136,8 @@ class Bot:
             language_model = load_folder(folder, device or environment.device())
         except ModelUnavailable as error:
             raise BadBot(f"The bot in {folder} is damaged. Train it again. ({error})") from error
+        if not hasattr(language_model.network.config, BEGINNING):  # an early bot: it knows the start token alone
+            del language_model.beginning[1:]
         return cls(language_model, story, *(read_posts(folder, name) for name in PARTS), read_origin(folder))
 
 
@@ -197,13 +199,14 @@ def _absolute(folder: Path) -> Path:
 def _save_model(language_model: LanguageModel, folder: Path) -> None:
     from transformers import GenerationConfig
 
-    network, start, end = language_model.network, language_model.start, language_model.end
+    network, (start, *_), end = language_model.network, language_model.beginning, language_model.end
     halves: dict[int, Any] = {}  # by address, so that tied weights stay one tensor and are stored once
     weights = {
         name: halves.setdefault(weight.data_ptr(), weight.detach().half().cpu())
         for name, weight in network.state_dict().items()
     }
     network.config.update({"bos_token_id": start, "eos_token_id": end, "pad_token_id": end})
+    network.config.update({BEGINNING: language_model.beginning})
     network.generation_config = GenerationConfig(
         bos_token_id=start,
         eos_token_id=end,

@@ -24,7 +24,7 @@ from utils.errors import BadSetting
 from utils.language_model import LanguageModel
 from utils.post_length import LIMIT
 from utils.sampling import sample_texts
-from utils.scoring import IGNORED, Score, autocast, collate, cross_entropy, score, total
+from utils.scoring import Score, autocast, collate, cross_entropy, score, total
 from utils.settings import TrainingSettings, WritingSettings
 from utils.training import fine_tune
 
@@ -233,8 +233,7 @@ def score_after(language_model: LanguageModel, examples: Sequence[str], texts: S
 def _score_after(language_model: LanguageModel, prompt: list[int], texts: Sequence[str]) -> Iterator[Score]:
     precision = environment.precision(language_model.device)
     for text in texts:
-        batch = collate([[*prompt, *language_model.encode(text)]])
-        batch["labels"][:, : len(prompt)] = IGNORED
+        batch = collate([[*prompt, *language_model.encode(text)]], [len(prompt) + len(language_model.beginning)])
         batch = {name: tensor.to(language_model.device) for name, tensor in batch.items()}
         with autocast(language_model.device, precision):
             nats = cross_entropy(language_model.network, **batch, reduction="sum").item()

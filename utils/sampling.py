@@ -14,7 +14,7 @@ from transformers import DynamicCache
 
 from utils import environment, threads
 from utils.language_model import LanguageModel
-from utils.scoring import autocast, cross_entropy, next_token_logits
+from utils.scoring import autocast, collate, cross_entropy, next_token_logits
 from utils.settings import WritingSettings
 
 if TYPE_CHECKING:
@@ -69,14 +69,15 @@ def sample_texts(
     network, device = language_model.network, language_model.device
     if rows >= MANY_ROWS:
         lay_out_for_few_rows(network)
-    prompt = [language_model.start, *language_model.encode_opening(opening)]
+    given = len(language_model.beginning)
+    prompt = [*language_model.beginning, *language_model.encode_opening(opening)]
     forbidden = _special_tokens(language_model)
     numbers, written = torch.arange(rows, device=device), torch.tensor([prompt] * rows, device=device)
     cache = DynamicCache(config=network.config)
     with autocast(device, writing_precision(device)):
         logits = next_token_logits(network, written[:1], cache).expand(rows, -1)
         cache.batch_repeat_interleave(rows)
-        nats = torch.full((rows,), _nats_of_opening(network, written[:1]), device=device)
+        nats = torch.full((rows,), _nats_of_opening(network, written[:1], given), device=device)
         for length in range(1, min(LONGEST, language_model.context - len(prompt)) + 1):
             allowed = logits.index_fill(-1, forbidden, -torch.inf)
             if length == 1:
@@ -85,14 +86,14 @@ def sample_texts(
             nats = nats + logits.logsumexp(-1) - logits.gather(-1, token[:, None])[:, 0]
             ended = token == language_model.end
             for row in ended.nonzero()[:, 0].tolist():
-                yield Text(int(numbers[row]), written[row, 1:].tolist(), nats[row].item() / math.log(2))
+                yield Text(int(numbers[row]), written[row, given:].tolist(), nats[row].item() / math.log(2))
             written = torch.cat([written, token[:, None]], dim=1)
             going = ~ended
             if unfinished is not None:
-                unfinished[:] = written[0, 1:].tolist()
+                unfinished[:] = written[0, given:].tolist()
             if length % LOOK_EVERY == 0:
                 hopeless = [
-                    on and not may_go_on(language_model.decode(row[1:]))
+                    on and not may_go_on(language_model.decode(row[given:]))
                     for on, row in zip(going.tolist(), written.tolist(), strict=True)
                 ]
                 given_up = torch.tensor(hopeless, device=device)
@@ -132,17 +133,18 @@ def lay_out_for_few_rows(network: "PreTrainedModel") -> None:
                 module.weight.data = module.weight.t().contiguous().t()
 
 
-def _nats_of_opening(network: "PreTrainedModel", prompt: torch.Tensor) -> float:
-    """Negative log-likelihood of an opening after the start token; prompt: (1, length), both together."""
-    if prompt.shape[1] == 1:
+def _nats_of_opening(network: "PreTrainedModel", prompt: torch.Tensor, given: int) -> float:
+    """Negative log-likelihood of an opening after so many tokens that are given; prompt: (1, length), all together."""
+    if prompt.shape[1] == given:
         return 0.0
-    return cross_entropy(network, prompt[:, :-1], prompt[:, 1:], reduction="sum").item()
+    batch = {name: tensor.to(prompt.device) for name, tensor in collate(prompt.tolist(), [given]).items()}
+    return cross_entropy(network, **batch, reduction="sum").item()
 
 
 def _special_tokens(language_model: LanguageModel) -> torch.Tensor:
     """Ids of the tokens that are no text, the end token aside."""
     special = set(language_model.tokenizer.all_special_ids) | set(language_model.tokenizer.added_tokens_decoder)
-    special |= {language_model.start}
+    special |= {language_model.beginning[0]}
     return torch.tensor(sorted(special - {language_model.end}), dtype=torch.long, device=language_model.device)
 
 

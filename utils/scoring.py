@@ -1,7 +1,7 @@
 """How surprised is a model by a text? Bits per character, the yardstick of the project.
 
 In: a LanguageModel and texts. Out: the negative log2-likelihood of each text's tokens and end token,
-scored alone after the start token, over the number of Unicode characters. Dividing by characters and
+scored alone after its beginning, over the number of Unicode characters. Dividing by characters and
 not by tokens makes models with different tokenizers comparable. Training minimises the same sum.
 """
 
@@ -10,6 +10,7 @@ import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from itertools import repeat
 from typing import TYPE_CHECKING
 
 import torch
@@ -56,18 +57,19 @@ class Score:
         return self.bits / self.characters if self.characters else math.nan
 
 
-def collate(sequences: Sequence[Sequence[int]]) -> dict[str, torch.Tensor]:
+def collate(sequences: Sequence[Sequence[int]], given: Iterable[int] = repeat(1)) -> dict[str, torch.Tensor]:
     """Pad token sequences on the right to one batch: `input_ids` and `labels`, both (batch, length - 1).
 
     `labels[:, i]` is the token that follows `input_ids[:, : i + 1]`, `IGNORED` in the padding. No attention
     mask is needed: under causal attention a token never sees the padding behind it.
+    given: how many tokens each sequence begins with that are not asked for.
     """
     length = max(map(len, sequences)) - 1
     input_ids = torch.zeros(len(sequences), length, dtype=torch.long)
     labels = torch.full((len(sequences), length), IGNORED)
-    for row, sequence in enumerate(sequences):
+    for row, (sequence, first) in enumerate(zip(sequences, given, strict=False)):
         input_ids[row, : len(sequence) - 1] = torch.tensor(sequence[:-1])
-        labels[row, : len(sequence) - 1] = torch.tensor(sequence[1:])
+        labels[row, first - 1 : len(sequence) - 1] = torch.tensor(sequence[first:])
     return {"input_ids": input_ids, "labels": labels}
 
 
@@ -170,8 +172,8 @@ def score_in_batches(
     random.Random(len(texts)).shuffle(batches)
     done = 0
     for batch in batches:
-        pieces = _within_context([sequences[index] for index in batch], language_model.context)
-        tensors = {name: tensor.to(language_model.device) for name, tensor in collate(pieces).items()}
+        pieces = _within_context(language_model, [sequences[index] for index in batch])
+        tensors = {name: tensor.to(language_model.device) for name, tensor in collate(*pieces).items()}
         language_model.network.eval()
         watched = threads.watched("scoring", tensors["labels"].numel(), language_model.device)
         with torch.inference_mode(), autocast(language_model.device, precision), watched:
@@ -186,14 +188,14 @@ def token_bits(language_model: LanguageModel, text: str) -> list[tuple[str, floa
 
     They add up to the text's `Score.bits`. Raises `ValueError` for a text longer than the context.
     """
-    tokens = language_model.encode(text)
+    tokens, given = language_model.encode(text), len(language_model.beginning)
     if len(tokens) - 1 > language_model.context:
         raise ValueError(f"{len(tokens) - 1} tokens do not fit into a context of {language_model.context}")
     batch = {name: tensor.to(language_model.device) for name, tensor in collate([tokens]).items()}
     with torch.inference_mode():
         logits = language_model.network(input_ids=batch["input_ids"], use_cache=False).logits[0].float()
-    nats = F.cross_entropy(logits, batch["labels"][0], reduction="none")
-    pieces = [language_model.decode([token]) for token in tokens[1:]]
+    nats = F.cross_entropy(logits, batch["labels"][0], reduction="none")[given - 1 :]
+    pieces = [language_model.decode([token]) for token in tokens[given:]]
     return list(zip(pieces, (nats / math.log(2)).tolist(), strict=True))
 
 
@@ -209,10 +211,12 @@ def word_bits(language_model: LanguageModel, text: str) -> list[tuple[str, float
     return [*words, end]
 
 
-def _within_context(sequences: Iterable[list[int]], context: int) -> list[list[int]]:
-    """Cut sequences of more than `context` inputs; the last token of a piece starts the next one."""
-    return [
-        sequence[begin : begin + context + 1]
-        for sequence in sequences
-        for begin in range(0, len(sequence) - 1, context)
-    ]
+def _within_context(language_model: LanguageModel, sequences: Iterable[list[int]]) -> tuple[list[list[int]], list[int]]:
+    """Cut sequences that are longer than the context; the last token of a piece starts the next one. Also says how
+    many tokens of each piece are given."""
+    pieces, given, context = [], [], language_model.context
+    for sequence in sequences:
+        begins = range(0, len(sequence) - 1, context)
+        pieces += [sequence[begin : begin + context + 1] for begin in begins]
+        given += [1 if begin else len(language_model.beginning) for begin in begins]
+    return pieces, given

@@ -71,7 +71,7 @@ class Writers:
         tally.first += first
         tally.drafts += count
         tally.whole += len(writing.drafts)
-        tally.tokens += sum(len(self.untouched.encode(draft.text)) - 1 for draft in writing.drafts)
+        tally.tokens += sum(len(self.untouched.encode_opening(draft.text)) + 1 for draft in writing.drafts)
 
     def plain(self, count: int, seed: int, tally: Tally) -> None:
         """Write with `generate()`, a batch at a time; the first draft comes with all others of its batch."""
@@ -89,7 +89,7 @@ class Writers:
     def _generate(self, rows: int) -> list[tuple[str, bool, int]]:
         """Texts, whether each came to its end, and how many tokens it has."""
         model, told = self.untouched, self.told
-        opening = torch.full((rows, 1), model.start, device=model.device)
+        opening = torch.tensor([model.beginning] * rows, device=model.device)
         with autocast(model.device, writing_precision(model.device)):
             written = model.network.generate(
                 opening, attention_mask=torch.ones_like(opening), do_sample=True, temperature=told["temperature"],
@@ -97,7 +97,7 @@ class Writers:
                 pad_token_id=model.end,
             )  # fmt: skip
         found = []
-        for row in written[:, 1:].tolist():
+        for row in written[:, opening.shape[1] :].tolist():
             ended = model.end in row
             tokens = row[: row.index(model.end)] if ended else row
             found.append((model.decode(tokens), ended, len(tokens) + ended))

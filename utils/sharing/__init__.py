@@ -22,6 +22,7 @@ from utils.bot import BOT_FILES, CARD, MODEL_FILES, PRIVATE, STORY, Bot, read_st
 from utils.cleaning import REASONS
 from utils.errors import BadBot, SharingFailed
 from utils.events import Event, OnEvent, ignore
+from utils.language_model import BEGINNING
 from utils.models import on_the_hub
 from utils.settings import CONSENT, DRAFTS_TO_SHARE, ENDS, SHARED_NAME, TrainingSettings, WritingSettings
 from utils.sharing.card import CardFacts, model_card, plain, tracking_url
@@ -145,7 +146,7 @@ def files(bot: Path, maker: Maker, place: str, drafts: int = 0, copies: float | 
         raise BadBot(f"The bot in {bot} is not whole: {', '.join(links)} leads elsewhere. Put the file itself there.")
     if missing := [name for name in MODEL_FILES if not (bot / name).is_file()]:
         raise BadBot(f"The bot in {bot} is not whole: {', '.join(missing)} is missing. Train it again.")
-    facts = CardFacts(place, _start(bot), maker.consent, maker.language, drafts, copies)
+    facts = CardFacts(place, _beginning(bot), maker.consent, maker.language, drafts, copies)
     try:
         card = model_card(story, facts).encode()
     except (ValueError, TypeError, LookupError) as error:
@@ -169,12 +170,19 @@ def _check_weights(bot: Path) -> None:
         raise BadBot(f"The weights of the bot in {bot} are damaged. Train it again. ({error})") from error
 
 
-def _start(bot: Path) -> str:
-    """The token that opens a post, as `Bot.save` wrote it. Raises `BadBot`."""
+def _beginning(bot: Path) -> str:
+    """What opens a post, as `Bot.save` wrote it. Raises `BadBot`."""
+    from tokenizers import Tokenizer
+
     try:
-        return "" + json.loads((bot / "tokenizer_config.json").read_text("utf-8"))["bos_token"]
-    except (OSError, ValueError, TypeError, LookupError) as error:
-        raise BadBot(f"{bot / 'tokenizer_config.json'} is damaged ({error}). Train the bot again.") from error
+        config, names = (
+            json.loads((bot / name).read_text("utf-8")) for name in ("config.json", "tokenizer_config.json")
+        )
+        tokenizer = Tokenizer.from_file(str(bot / "tokenizer.json"))
+        start = names["bos_token"]
+        return tokenizer.decode(config.get(BEGINNING) or [tokenizer.token_to_id(start)], skip_special_tokens=False)
+    except Exception as error:  # the tokenizers' own is nothing else
+        raise BadBot(f"The bot in {bot} is damaged ({error}). Train the bot again.") from error
 
 
 def measure_copies(bot: Path, drafts: int = DRAFTS_TO_SHARE, on_event: OnEvent = ignore) -> tuple[int, float | None]:

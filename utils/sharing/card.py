@@ -32,14 +32,14 @@ class CardFacts:
     """What the story does not know.
 
     place: what `pipeline` is given to load the bot: a folder's name, or owner/name on the Hub.
-    start: the token that opens every post.
+    beginning: what opens every post.
     consent: one of `CONSENT`, or None where nobody said.
     language: the posts' language, as ISO 639 has it, or None.
     drafts: how many drafts were looked through for copies. copies: the share of them that were; None: not measured.
     """
 
     place: str
-    start: str
+    beginning: str
     consent: str | None = None
     language: str | None = None
     drafts: int = 0
@@ -98,7 +98,7 @@ def _metadata(story: Story, facts: CardFacts) -> dict[str, Any]:
         "library_name": "transformers",
         "pipeline_tag": "text-generation",
         "tags": ["huggingtweets"],
-        "widget": [{"text": facts.start + prompt, "example_title": prompt or "A post"} for prompt in prompts],
+        "widget": [{"text": facts.beginning + prompt, "example_title": prompt or "A post"} for prompt in prompts],
         "model_name": facts.place.rpartition("/")[2],
         "eval_results": results,
     }
@@ -124,11 +124,11 @@ def _use(facts: CardFacts) -> str:
 from transformers import pipeline
 
 write = pipeline("text-generation", {_quoted(facts.place)}, return_full_text=False)
-print(write({_quoted(facts.start)})[0]["generated_text"] + {_quoted(MARK)})
+print(write({_quoted(facts.beginning)})[0]["generated_text"] + {_quoted(MARK)})
 ```
 
-`{plain(facts.start).replace("`", "")}` opens every post; put the beginning of a post behind it to have it continued.
-The last piece is the mark.
+`{plain(facts.beginning).replace("`", "")}` stands before every post; put the first words of a post behind it to have it
+continued. The last piece is the mark.
 """
 
 
