@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from utils.bot import LONGEST_POST
+from utils.language_model import OPENING_MARK
 from utils.settings import TrainingSettings, WritingSettings
 
 MODEL = "smollm2-135m"
@@ -93,9 +94,10 @@ NAMES = {
 
 
 def settings(recipe: str, minutes: float | None) -> dict[str, Any]:
-    """The settings of a recipe; of ours they are the defaults of the command line, whatever they are today."""
+    """The settings of a recipe; of ours they are the defaults of the command line, whatever they are today, and what
+    stands before each post."""
     if recipe == "ours":
-        return asdict(TrainingSettings(minutes=minutes or 5.0))
+        return {**asdict(TrainingSettings(minutes=minutes or 5.0)), "opening_mark": OPENING_MARK}
     return SETTINGS[recipe]
 
 
