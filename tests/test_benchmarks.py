@@ -393,7 +393,7 @@ def test_plain_generate_writes_what_ours_writes_where_nothing_is_left_to_chance(
     writers.plain(4, 0, plain)
     (likeliest,) = {draft.text for draft in write(writers.bot, "", 4, WritingSettings(top_p=1e-6)).drafts}
     assert [text.strip() for text, _, _ in writers._generate(2)] == [likeliest] * 2
-    assert ours.tokens == plain.tokens == 4 * (len(writers.bot.language_model.encode(likeliest)) - 1)
+    assert ours.tokens == plain.tokens == 4 * (len(writers.bot.language_model.encode_opening(likeliest)) + 1)
     assert (ours.whole, plain.whole) == (4, 4)
 
 

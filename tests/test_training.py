@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from tiny import ARCHITECTURES, save_tiny_model
 
 from utils import environment
-from utils.adapters import Learner, count_learned, mean
+from utils.adapters import Learner, count_learned, learned_by, mean, put
 from utils.bot import Bot, read_origin
 from utils.cleaning import clean
 from utils.course import ENOUGH_TOKENS, Conditions, Training, enough_tokens
@@ -184,12 +184,12 @@ def test_the_mean_of_rounds_is_that_of_the_weights_that_each_would_give(tmp_path
         with torch.no_grad():
             for parameter in learner.parameters:
                 parameter.normal_(std=0.1)
-        found.append(learner.values())
+        found.append(learned_by(network))
         learner.finish()
         merged.append(dict(network.named_parameters()))
     network = load_folder(model, CPU).network
     learner = Learner(network, settings, rounds=2)
-    learner.load(mean(found))
+    put(network, mean(found))
     learner.finish()
     for name, parameter in network.named_parameters():
         torch.testing.assert_close(parameter, (merged[0][name] + merged[1][name]) / 2, rtol=0, atol=2e-3)

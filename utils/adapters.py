@@ -22,6 +22,7 @@ SCALE = 2
 
 
 Weights = dict[str, torch.Tensor]
+"""What has been learned: the values of parameters, by their names in the network."""
 
 
 @dataclass(frozen=True)
@@ -76,17 +77,6 @@ class Learner:
         with disable_input_dtype_casting(self._adapted):
             yield
 
-    def values(self) -> Weights:
-        """What has been learned: a copy of the parameters, by their names in the network."""
-        return {name: p.detach().clone() for name, p in self.network.named_parameters() if p.requires_grad}
-
-    def load(self, values: Weights) -> None:
-        """Put the values of such parameters into the network."""
-        with torch.no_grad():
-            for name, parameter in self.network.named_parameters():
-                if name in values:
-                    parameter.copy_(values[name])
-
     def remove(self) -> None:
         """Take LoRA's matrices out, so that the network is as it was."""
         self._adapted.unload()
@@ -99,6 +89,19 @@ class Learner:
             for parameter in self.network.parameters():
                 parameter.copy_(parameter.half())
         self.network.requires_grad_(False).eval()
+
+
+def learned_by(network: nn.Module) -> Weights:
+    """A copy of the parameters that learn."""
+    return {name: p.detach().clone() for name, p in network.named_parameters() if p.requires_grad}
+
+
+def put(network: nn.Module, learned: Weights) -> None:
+    """Put the values of such parameters into a network that has them."""
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            if name in learned:
+                parameter.copy_(learned[name])
 
 
 def learning_layers(network: nn.Module, settings: TrainingSettings) -> list[nn.Module]:

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from transformers import TrainerCallback
 
-from utils import environment, threads
+from utils import adapters, environment, threads
 from utils.dataset import PostDataset
 from utils.events import Event, OnEvent, ignore
 from utils.language_model import LanguageModel
@@ -145,7 +145,7 @@ class Course(TrainerCallback):
             self._validation_texts = _sample_of(self._validation_texts, characters)
         self._start = time.monotonic()
         self._training = Training()
-        self._best: dict[str, torch.Tensor] = {}
+        self._best: adapters.Weights = {}
         self._best_figure = math.inf
         self._worse_in_a_row = 0
         self._longest_step = 0.0
@@ -248,11 +248,7 @@ class Course(TrainerCallback):
         """Validate the last weights, and put the best ones back."""
         if self._validated_step != self._training.steps:
             self._validate("at the end")
-        network = self._language_model.network
-        with torch.no_grad():
-            for name, parameter in network.named_parameters():
-                if name in self._best:
-                    parameter.copy_(self._best[name])
+        adapters.put(self._language_model.network, self._best)
         self._training.seconds, self._training.slowdown = self._elapsed(), self._pace.slowdown
         return self._training
 
@@ -266,8 +262,7 @@ class Course(TrainerCallback):
         if self.is_best(when):
             self._worse_in_a_row = 0
             self._training.improved = not first
-            network = self._language_model.network
-            self._best = {name: p.detach().clone() for name, p in network.named_parameters() if p.requires_grad}
+            self._best = adapters.learned_by(self._language_model.network)
         else:
             self._worse_in_a_row += 1
 

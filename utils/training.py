@@ -31,8 +31,8 @@ from transformers import (
     TrainingArguments,
 )
 
-from utils import environment, memory, processes, threads
-from utils.adapters import Learner, mean
+from utils import adapters, environment, memory, processes, threads
+from utils.adapters import Learner
 from utils.course import Conditions, Course, Training
 from utils.dataset import Example, PostDataset
 from utils.events import Event
@@ -70,7 +70,7 @@ def fine_tune(
     with threads.trials().held() if settings.steps else nullcontext():  # as many steps are to give the same bot
         learner, course, training = _round(language_model, dataset, settings, conditions)
         training.learned = learner.learned.as_dict()
-        rounds, again = [learner.values()], None
+        rounds, again = [adapters.learned_by(network)], None
         while _may_begin_again(settings, conditions, course, training, len(rounds)):
             learner.remove()
             gc.collect()  # a Trainer refers to itself, and to the moments of its optimiser
@@ -79,17 +79,17 @@ def fine_tune(
             training.add(again)
             if again.stopped or not again.improved:
                 break
-            rounds.append(learner.values())
+            rounds.append(adapters.learned_by(network))
         if is_mean := len(rounds) > 1:
             learner.remove()
             gc.collect()
             learner = Learner(network, settings, rounds=len(rounds))
-            learner.load(mean(rounds))
+            adapters.put(network, adapters.mean(rounds))
             is_mean = course.is_best(f"with the mean of {len(rounds)} rounds")
         if again and not is_mean:
             learner.remove()
             learner = Learner(network, settings)
-            learner.load(rounds[0])
+            adapters.put(network, rounds[0])
         learner.finish()
     return training
 

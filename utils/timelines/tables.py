@@ -34,7 +34,7 @@ def rows(stream: io.BufferedReader, encoding: str = "utf-8-sig", quoted: bool = 
         delimiter = first[-1]
         next(text)
     else:
-        delimiter = max(DELIMITERS, key=lambda sign: len(_first_row(start, sign)))
+        delimiter, _ = _first_row(start)
     csv.field_size_limit(LONGEST_FIELD)
     width = 0
     for row in csv.reader(text, delimiter=delimiter, quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE):
@@ -66,11 +66,16 @@ def rows_as_dicts(stream: io.BufferedReader, name: str) -> Iterator[dict[str, st
 
 def has_header(line: str, *wanted: tuple[str, ...]) -> bool:
     """Whether a line is the first row of a table that has a column of each of these kinds; see `fields.find`."""
-    rows = (_first_row(line, sign) for sign in DELIMITERS)
-    return any(all(find(row, names) for names in wanted) for row in rows if len(row) > 1)
+    _, header = _first_row(line)
+    return len(header) > 1 and all(find(header, names) for names in wanted)
 
 
-def _first_row(start: str, delimiter: str) -> list[str]:
+def _first_row(start: str) -> tuple[str, list[str]]:
+    """The delimiter that gives the first row the most columns, and that row."""
+    return max(((sign, _cut(start, sign)) for sign in DELIMITERS), key=lambda found: len(found[1]))
+
+
+def _cut(start: str, delimiter: str) -> list[str]:
     try:
         return next(csv.reader(io.StringIO(start, newline=""), delimiter=delimiter), [])
     except csv.Error:
