@@ -446,9 +446,29 @@ def test_drafts_that_were_replaced_take_no_memory_and_kept_ones_stay(bot: Path) 
     assert first.comm is None, "closed, here and in the browser"
     assert len(page.write._links) == 1
     page.write._server.value = "fosstodon.org"
-    assert "fosstodon.org" in page.write._kept.children[-1].value
+    assert "fosstodon.org" in page.write._kept.children[-1].children[-1].value
     page.write._server.value = "no server at all"
     assert "ht-bad" in page.write._about_server.widget.value and "ht-bad" not in page.write.status.widget.value
+
+
+def test_kept_drafts_are_there_again_after_a_reload_until_they_are_let_go(bot: Path) -> None:
+    page = Dashboard()
+    for text in ("First.\u2028Still first.", "Second.", "Third."):
+        page.write._keep({"post": f"{text} written by a bot", "text": text, "copied_from": None}, widgets.Button())
+    again = Dashboard()
+    again.visitor._token = page.visitor._token
+    again.come_back()
+    heading, *cards = again.write._kept.children
+    assert [card.children[0].value for card in cards] == [
+        card.children[0].value for card in page.write._kept.children[1:]
+    ]
+    cards[1].children[1].children[1].click()
+    assert [draft["text"] for draft in page.visitor.kept()] == ["First.\u2028Still first.", "Third."]
+    for card in (cards[0], cards[2]):
+        card.children[1].children[1].click()
+    assert (again.write._kept.children, again.write._links, heading.comm) == ((), [], None)
+    (page.visitor.folder / "kept.jsonl").write_text("no JSON")
+    assert page.visitor.kept() == []
 
 
 def test_posts_that_were_taken_away_take_no_memory() -> None:

@@ -33,7 +33,7 @@ class Dashboard:
 
     def __init__(self) -> None:
         self.visitor = Visitor()
-        self.write = WriteRegion()
+        self.write = WriteRegion(self.visitor)
         self.game = GameRegion(self.write)
         self.train = TrainRegion(self.visitor, self.write.renew, self.new_bot)
         self.update = UpdateRegion(self.visitor, self.write.renew, self.renew_bot, self.references)
@@ -54,7 +54,9 @@ class Dashboard:
         display(self.widget)
 
     def come_back(self) -> None:
-        """Pick up what the visitor left behind before a reload: a training that goes on, or the newest bot."""
+        """Pick up what the visitor left behind before a reload: a training that goes on, the newest bot, and the drafts
+        that they kept."""
+        self.write.come_back()
         with self.train.catching():
             self.train.resume()
         with self.keep.catching():

@@ -70,7 +70,7 @@ class KeepRegion(Region):
             row(self._pack, self.hub.unfold_button), self._progress.widget, self._download, self.hub.body, self._choice,
             self.status.widget,
         ]  # fmt: skip
-        self._delete = button(self.DELETE, "Delete all that this page keeps for you: uploads, posts and bots")
+        self._delete = button(self.DELETE, "Delete all that this page keeps for you: uploads, posts, bots and drafts")
         self.deleting = Status()
         # Also where there is no bot: uploads may be there.
         self.widget.children = (*self.widget.children, row(self._delete), self.deleting.widget)

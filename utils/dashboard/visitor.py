@@ -1,23 +1,28 @@
 """Who is looking at the page, and the folder that is theirs alone.
 
-In: a token that the visitor's browser keeps. Out: a `Visitor`, whose folder holds their uploads, runs and
-bots; after a reload it is the same one. Nobody can come to another's: the folder's name is a digest of a
-secret of 128 bits, and no widget shows it.
+In: a token that the visitor's browser keeps. Out: a `Visitor`, whose folder holds their uploads, runs, bots and the
+drafts that they kept; after a reload it is the same one. Nobody can come to another's: the folder's name is a digest
+of a secret of 128 bits, and no widget shows it.
 """
 
 import hashlib
+import json
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import anywidget
 import traitlets
 
 from utils import environment
+from utils.atomic import replacing_file
 from utils.errors import BadReference
 
 ASSETS = Path(__file__).parent / "assets"
+
+KEPT = "kept.jsonl"
 
 _TOKEN = re.compile(r"[0-9a-f]{32}")
 
@@ -56,6 +61,27 @@ class Visitor:
         folder = _all_folders() / name
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return folder
+
+    def kept(self) -> list[dict[str, str]]:
+        """The drafts that were kept, `post` and `text` of each; none where their file is damaged."""
+        with suppress(OSError, ValueError, TypeError, LookupError):
+            lines = (self.folder / KEPT).read_text("utf-8").split("\n")
+            return [
+                {name: "" + draft[name] for name in ("post", "text")} for draft in map(json.loads, filter(None, lines))
+            ]
+        return []
+
+    def keep(self, draft: dict[str, str]) -> None:
+        """Keep one more."""
+        self._write_kept([*self.kept(), draft])
+
+    def let_go(self, draft: dict[str, str]) -> None:
+        """Keep this one no longer."""
+        self._write_kept([kept for kept in self.kept() if kept != draft])
+
+    def _write_kept(self, drafts: Sequence[dict[str, str]]) -> None:
+        with replacing_file(self.folder / KEPT) as partial:
+            partial.write_text("".join(json.dumps(draft) + "\n" for draft in drafts), "utf-8")
 
     def check(self, reference: str) -> None:
         """Raise `BadReference` for a path that is not for this visitor.

@@ -4,7 +4,7 @@ In: the folder of a bot. Out: drafts, for whoever looks and for the game. Knows 
 child process holds the bot.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from utils.dashboard import worker
 from utils.dashboard.html import copy_button, escape, post, post_links
 from utils.dashboard.region import Progress, Region, Status, button, labelled, row
 from utils.dashboard.runs import ChildFailed, Problem, Writer
-from utils.dashboard.visitor import ASSETS
+from utils.dashboard.visitor import ASSETS, Visitor
 from utils.errors import UserError
 from utils.settings import WritingSettings
 from utils.sharing.links import MASTODON, server_name, share_links
@@ -40,8 +40,9 @@ class WriteRegion(Region):
     SENTENCE = "The bot writes posts that its author never wrote. Each says so, also when you copy it."
     CLOSED = "This opens when there is a bot: train one above, or open an earlier one below."
 
-    def __init__(self) -> None:
+    def __init__(self, visitor: Visitor) -> None:
         super().__init__()
+        self._visitor = visitor
         self.bot: Path | None = None
         self._writer: Writer | None = None
         self.busy = False
@@ -156,9 +157,13 @@ class WriteRegion(Region):
         worker.start(self.guarded(lambda: self._fill(opening)))
 
     def _clear(self) -> None:
-        """Take the drafts away. A widget that is not closed is kept, here and in the browser."""
+        """Take the drafts away."""
         before, self._drafts.children = self._drafts.children, ()
-        gone = [inside for card in before for inside in _all_in(card)]
+        self._close(before)
+
+    def _close(self, cards: Iterable[widgets.Widget]) -> None:
+        """Be done with what is on the screen no more. A widget that is not closed stays, here and in the browser."""
+        gone = [inside for card in cards for inside in _all_in(card)]
         self._links = [(links, text) for links, text in self._links if links not in gone]
         for widget in gone:
             widget.close()
@@ -190,7 +195,7 @@ class WriteRegion(Region):
     def _card(self, draft: dict[str, Any]) -> widgets.Widget:
         text = draft["post"]
         note = f"Repeats a post it learned from: {draft['copied_from']}" if draft["copied_from"] else ""
-        keep = button("Keep", "Put this draft below, where it stays as long as this page")
+        keep = button("Keep", "Put this draft below, where it still is when you come back")
         more = button("More like this", "Write more that begin like this one")
         links = self._links_of(draft["text"])
         card = widgets.VBox([widgets.HTML(post(text, note)), row(widgets.HTML(copy_button(text)), keep, more), links])
@@ -219,9 +224,30 @@ class WriteRegion(Region):
 
     def _keep(self, draft: dict[str, Any], control: widgets.Button) -> None:
         control.disabled, control.description = True, "Kept"
+        kept = {name: draft[name] for name in ("post", "text")}
+        self._show_kept(kept)
+        self._visitor.keep(kept)
+
+    def come_back(self) -> None:
+        """Show what was kept before a reload."""
+        for draft in self._visitor.kept():
+            self._show_kept(draft)
+
+    def _show_kept(self, draft: dict[str, str]) -> None:
+        away = button("Let go", "Keep this draft no longer")
+        under = row(widgets.HTML(copy_button(draft["post"])), away)
+        card = widgets.VBox([widgets.HTML(post(draft["post"])), under, self._links_of(draft["text"])])
+        card.add_class("ht-kept")
+        self.on_click(away, lambda: self._let_go(draft, card))
         heading = () if self._kept.children else (widgets.HTML("<h3>Kept</h3>"),)
-        card = widgets.HTML(post(draft["post"], footer=copy_button(draft["post"])))
-        self._kept.children = (*self._kept.children, *heading, card, self._links_of(draft["text"]))
+        self._kept.children = (*self._kept.children, *heading, card)
+
+    def _let_go(self, draft: dict[str, str], card: widgets.Widget) -> None:
+        self._visitor.let_go(draft)
+        heading, *cards = self._kept.children
+        left = [other for other in cards if other is not card]
+        self._kept.children = [heading, *left] if left else []
+        self._close([card] if left else [heading, card])
 
     def _more(self, text: str) -> None:
         if self.busy:
