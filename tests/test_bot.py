@@ -68,9 +68,9 @@ def test_the_plain_pipeline_of_transformers_opens_it_and_writes_a_post_that_stop
 
     write = pipeline("text-generation", str(folder))
     torch.manual_seed(0)
-    start = write.tokenizer.decode([write.model.generation_config.bos_token_id])
+    start = write.tokenizer.decode(write.model.config.post_beginning)
     texts = [write(start, max_new_tokens=2000)[0]["generated_text"] for _ in range(3)]
-    assert start == "<|endoftext|>"
+    assert start == '<|endoftext|>"'
     for text in texts:
         assert len(write.tokenizer(text)["input_ids"]) < 1900, "it ended by itself, long before the limit"
 
@@ -209,6 +209,9 @@ DAMAGE = [
     ("config.json", lambda config: {**config, "post_beginning": "<|endoftext|>"}),
     ("config.json", lambda config: {**config, "post_beginning": [0, 10**9]}),
     ("config.json", lambda config: {**config, "post_beginning": []}),
+    ("config.json", lambda config: {**config, "post_beginning": [0.0, True]}),
+    ("config.json", lambda config: {**config, "post_beginning": [-1]}),
+    ("config.json", lambda config: {**config, "post_beginning": [0] * 9}),
     ("tokenizer_config.json", lambda config: []),
     ("tokenizer.json", lambda tokenizer: {**tokenizer, "model": 5}),
 ]

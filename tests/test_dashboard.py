@@ -467,8 +467,31 @@ def test_kept_drafts_are_there_again_after_a_reload_until_they_are_let_go(bot: P
     for card in (cards[0], cards[2]):
         card.children[1].children[1].click()
     assert (again.write._kept.children, again.write._links, heading.comm) == ((), [], None)
-    (page.visitor.folder / "kept.jsonl").write_text("no JSON")
-    assert page.visitor.kept() == []
+
+
+def test_what_is_damaged_among_kept_drafts_costs_no_other_and_deleting_takes_all_off_the_screen(bot: Path) -> None:
+    page = Dashboard()
+    page.open_bot(bot)
+    (page.visitor.folder / "kept.jsonl").write_text('no JSON\n{"post": "Old. 🤖", "text": "Old."}\n{"post": 5}\n')
+    page.come_back()
+    button = widgets.Button()
+    page.write._keep({"post": "New. 🤖", "text": "New.", "copied_from": None}, button)
+    assert [draft["text"] for draft in page.visitor.kept()] == ["Old.", "New."]
+    assert button.description == "Kept"
+    page.come_back()
+    assert len(page.write._kept.children) == 3, "the heading and two, each once"
+    page.keep._delete.description = page.keep.REALLY
+    page.keep.delete()
+    assert page.write._kept.children == ()
+
+
+def test_a_draft_that_cannot_be_kept_does_not_say_that_it_is(bot: Path) -> None:
+    page, button = Dashboard(), widgets.Button(description="Keep")
+    (page.visitor.folder / "kept.jsonl").mkdir()  # stands for a disk that takes no more
+    with page.write.catching():
+        page.write._keep({"post": "New. 🤖", "text": "New.", "copied_from": None}, button)
+    assert "Something went wrong" in page.write.status.widget.value
+    assert (button.description, page.write._kept.children) == ("Keep", ())
 
 
 def test_posts_that_were_taken_away_take_no_memory() -> None:

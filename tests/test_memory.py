@@ -141,6 +141,9 @@ class TestSteps:
         assert (slow.precision, slow.tokens_at_once) == (torch.float32, None)
         assert slow.bytes == self.fitting(model, small).bytes < fast.bytes
         assert slow.given_up() == ["Memory is tight here, so the model learns with float32, which is slower."]
+        whole = footprint.fitting(model, self.SETTINGS, torch.bfloat16)
+        pieces = footprint.fitting(model, self.SETTINGS, torch.bfloat16, whole.bytes - 1)
+        assert (pieces.precision, pieces.tokens_at_once) == (torch.bfloat16, 256), "smaller pieces are given up first"
 
     def test_of_larger_models_take_more(self, tmp_path: Path) -> None:
         two, four = (load_folder(save_tiny_model(tmp_path / str(n), layers=n), CPU) for n in (2, 4))

@@ -1,11 +1,14 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from tiny import ARCHITECTURES, save_tiny_model
 
+from utils.dataset import Example
 from utils.language_model import LanguageModel, load_folder
 from utils.scoring import autocast, batches_by_length, collate, cross_entropy, score, token_bits, word_bits
+from utils.training import _share_of
 
 TEXTS = ["A short one.", "A somewhat longer post, with 🦊 in it and a few more words to say.", "x"]
 CPU = torch.device("cpu")
@@ -65,10 +68,25 @@ def test_the_loss_of_a_bfloat16_head_is_a_number_of_its_own_and_has_nearly_the_s
 
 
 def test_a_text_longer_than_the_context_is_scored_whole(language_model) -> None:
-    text = "the lamp and the goat " * 100
-    result = score(language_model, [text])
-    assert len(language_model.encode(text)) > 2 * language_model.context
-    assert 2 < result.bits_per_character < 10
+    text, context, given = "the lamp and the goat " * 100, language_model.context, len(language_model.beginning)
+    tokens, bits = language_model.encode(text), 0.0
+    assert len(tokens) > 2 * context
+    for begin in range(0, len(tokens) - 1, context):
+        piece = torch.tensor([tokens[begin : begin + context + 1]])
+        with torch.no_grad():
+            nats = -language_model.network(piece[:, :-1]).logits[0].log_softmax(-1)
+        asked = nats.gather(-1, piece[0, 1:, None])[(0 if begin else given - 1) :]
+        bits += asked.sum().item() / math.log(2)
+    assert score(language_model, [text]).bits == pytest.approx(bits, rel=1e-5)
+
+
+def test_what_stands_before_a_post_is_learned_and_costs_no_bits(language_model) -> None:
+    example = Example("A post.", 0, tuple(language_model.encode("A post.")))
+    mark = language_model.beginning[1]
+    assert _share_of([example])["labels"][0, 0] == mark
+    dearer = replace(language_model, beginning=[language_model.beginning[0], mark, mark])
+    asked = [collate([model.encode("A post.")], [len(model.beginning)])["labels"] for model in (language_model, dearer)]
+    assert [int((labels >= 0).sum()) for labels in asked] == [len(example.tokens) - 2] * 2
 
 
 def test_bfloat16_scores_about_the_same(language_model) -> None:

@@ -370,6 +370,7 @@ def test_a_gguf_file_says_whose_voice_it_is_and_how_a_post_begins_and_ends(bot: 
 
     fields = GGUFReader(write_gguf(bot, "@unit7bakes", tmp_path / "bot.gguf")).fields
     assert "in the voice of @unit7bakes. Say so" in fields["general.description"].contents()
+    assert fields["general.description"].contents().endswith('Let it go on from a quotation mark, ".')
     assert fields["tokenizer.ggml.bos_token_id"].contents() == fields["tokenizer.ggml.eos_token_id"].contents() == 0
     assert fields["tokenizer.ggml.add_bos_token"].contents() is True
     assert b"taught" not in (tmp_path / "bot.gguf").read_bytes(), "no folder of this machine"

@@ -205,8 +205,9 @@ def _save_model(language_model: LanguageModel, folder: Path) -> None:
         name: halves.setdefault(weight.data_ptr(), weight.detach().half().cpu())
         for name, weight in network.state_dict().items()
     }
-    network.config.update({"bos_token_id": start, "eos_token_id": end, "pad_token_id": end})
-    network.config.update({BEGINNING: language_model.beginning})
+    network.config.update(
+        {"bos_token_id": start, "eos_token_id": end, "pad_token_id": end, BEGINNING: language_model.beginning}
+    )
     network.generation_config = GenerationConfig(
         bos_token_id=start,
         eos_token_id=end,

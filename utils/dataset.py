@@ -31,7 +31,7 @@ POOL = 2048
 
 @dataclass(frozen=True)
 class Example:
-    """One post as the model reads it: start token, text, end token."""
+    """One post as the model reads it: beginning, text, end token."""
 
     text: str
     author: int
@@ -80,7 +80,7 @@ class PostDataset:
 def build(timelines: Sequence[CleanTimeline], encode: Callable[[str], list[int]], seed: int) -> PostDataset:
     """Split the kept posts of all authors by time and by chance, and encode them.
 
-    encode: a post's text to its token ids, start and end tokens included. Raises `BadSetting` for too
+    encode: a post's text to its token ids, with those around it. Raises `BadSetting` for too
     many authors, `TooFewPosts` where nothing would be left to learn from.
     """
     if len(timelines) > MAXIMUM_AUTHORS:

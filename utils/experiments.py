@@ -193,9 +193,9 @@ def smaller(parts: PostDataset, posts: int) -> PostDataset:
 
 
 def packed(parts: PostDataset, length: int, seed: int) -> PostDataset:
-    """Training posts one behind the other, an end token between them, cut into pieces of `length` tokens.
+    """Training posts one behind the other, their beginnings between them, cut into pieces of `length` tokens.
 
-    A post sees those before it, and most pieces begin and end inside one: how the first huggingtweets (2020) did it.
+    A post sees those before it, and most pieces begin and end inside one, much as in the first huggingtweets (2020).
     """
     shuffled = random.Random(seed).sample(parts.training, len(parts.training))
     stream = list(chain.from_iterable(example.tokens[:-1] for example in shuffled))
@@ -223,7 +223,7 @@ def reordered(parts: PostDataset, encode: Callable[[str], list[int]], seed: int)
 def score_after(language_model: LanguageModel, examples: Sequence[str], texts: Sequence[str]) -> Score:
     """Score each text as if it followed the examples: few-shot prompting (Brown et al. 2020, arXiv:2005.14165).
 
-    The examples stand before it like posts before a post, an end token between them, and cost no bits themselves.
+    The examples stand before it like posts before a post, their beginnings between them, and cost no bits themselves.
     """
     prompt = list(chain.from_iterable(language_model.encode(example)[:-1] for example in examples))
     return total(_score_after(language_model, prompt, texts))

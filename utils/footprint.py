@@ -92,9 +92,9 @@ def fitting(
     if language_model.device.type != "cpu":
         return ways[0]
     free = memory.available() if free is None else free
-    fitting = next((way for way in ways if way.bytes <= free), ways[-1])
-    memory.check(fitting.bytes, "training this model", free)
-    return fitting
+    chosen = next((way for way in ways if way.bytes <= free), ways[-1])
+    memory.check(chosen.bytes, "training this model", free)
+    return chosen
 
 
 def _ways(language_model: "LanguageModel", settings: "TrainingSettings", precision: torch.dtype) -> Iterator[Footprint]:

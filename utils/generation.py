@@ -159,7 +159,7 @@ def glimpse(language_model: LanguageModel, seed: int, seconds: float) -> str:
 
 
 def beginnings(language_model: LanguageModel, count: int, seed: int, letters: int) -> list[str]:
-    """What a model writes if nobody asks for posts: the first `letters` of so many texts, whole words.
+    """What a model writes behind what begins a post: the first `letters` of so many texts, whole words.
 
     An untrained model does not know how short a post is: of 80 texts of the default model, one was a draft.
     """

@@ -29,6 +29,9 @@ their mean 1.513.)"""
 BEGINNING = "post_beginning"
 """The key in a network's config.json for the ids of the tokens before a post, which it was trained with."""
 
+LONGEST_BEGINNING = 8
+"""Tokens before a post, at most, in a folder that comes from anywhere."""
+
 
 @dataclass
 class LanguageModel:
@@ -132,12 +135,16 @@ def load_folder(folder: Path, device: "torch.device", name: str | None = None) -
     start, end = start_and_end(tokenizer)
     language_model = LanguageModel(network.eval(), tokenizer, [start], end)
     told = getattr(network.config, BEGINNING, [start, *language_model.encode_opening(OPENING_MARK)])
-    language_model.beginning = _checked(told, folder, network.config.vocab_size)
+    try:
+        language_model.beginning = as_beginning(told, network.get_input_embeddings().num_embeddings)
+    except ValueError as error:
+        raise ModelUnavailable(f"The config.json in {folder} cannot be used: {error}.") from None
     return language_model
 
 
-def _checked(beginning: Any, folder: Path, vocabulary: int) -> list[int]:
-    """What a folder says of the tokens before a post, if it can be that."""
-    if not (isinstance(beginning, list) and beginning and all(token in range(vocabulary) for token in beginning)):
-        raise ModelUnavailable(f"The config.json in {folder} names tokens before a post that the model does not have.")
-    return beginning
+def as_beginning(told: Any, vocabulary: int) -> list[int]:
+    """What a folder says of the tokens before a post. Raises `ValueError` for what a model with so many cannot read."""
+    is_short = isinstance(told, list) and 0 < len(told) <= LONGEST_BEGINNING
+    if not (is_short and all(type(token) is int and 0 <= token < vocabulary for token in told)):
+        raise ValueError(f"{BEGINNING} names no tokens before a post")
+    return told

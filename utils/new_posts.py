@@ -90,7 +90,7 @@ def plan(
 ) -> Lesson:
     """Split the posts that are unknown, by time and by chance, and mix old ones in.
 
-    parts: the bot's posts by part. encode: a post's text to its token ids, start and end tokens included.
+    parts: the bot's posts by part. encode: a post's text to its token ids, with those around it.
     Held out are the newest tenth of each author's really new posts. What nearly repeats a held-out post is
     left out; what nearly repeats an old training post may be learned from once more.
     """

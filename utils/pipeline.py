@@ -285,6 +285,7 @@ def evaluate_bot(
     if not is_told or against_untrained:
         try:
             untrained = models.load(bot.story.model, bot.language_model.device, on_event)
+            untrained.beginning = bot.language_model.beginning
         except (ModelUnavailable, OutOfMemory) as error:
             on_event(Event("warning", f"The untrained model could not be compared. {error}"))
     if untrained and not is_told:

@@ -39,7 +39,7 @@ class Text:
     """One text that was sampled.
 
     row: which of the texts that were begun together, from 0.
-    tokens: what stands between start and end, opening included; None where the text grew too long.
+    tokens: what stands between beginning and end, opening included; None where the text grew too long.
     bits: what the untempered model needs for the tokens and the end.
     """
 

@@ -1,8 +1,8 @@
 """How surprised is a model by a text? Bits per character, the yardstick of the project.
 
-In: a LanguageModel and texts. Out: the negative log2-likelihood of each text's tokens and end token,
-scored alone after its beginning, over the number of Unicode characters. Dividing by characters and
-not by tokens makes models with different tokenizers comparable. Training minimises the same sum.
+In: a LanguageModel and texts. Out: the negative log2-likelihood of each text's tokens and end token, scored alone after
+what begins a post, over the number of Unicode characters. Dividing by characters and not by tokens makes models with
+different tokenizers comparable. Training minimises the same sum, and asks for that beginning, too.
 """
 
 import math
@@ -10,7 +10,6 @@ import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from itertools import repeat
 from typing import TYPE_CHECKING
 
 import torch
@@ -57,17 +56,18 @@ class Score:
         return self.bits / self.characters if self.characters else math.nan
 
 
-def collate(sequences: Sequence[Sequence[int]], given: Iterable[int] = repeat(1)) -> dict[str, torch.Tensor]:
+def collate(sequences: Sequence[Sequence[int]], given: Sequence[int] | None = None) -> dict[str, torch.Tensor]:
     """Pad token sequences on the right to one batch: `input_ids` and `labels`, both (batch, length - 1).
 
     `labels[:, i]` is the token that follows `input_ids[:, : i + 1]`, `IGNORED` in the padding. No attention
     mask is needed: under causal attention a token never sees the padding behind it.
-    given: how many tokens each sequence begins with that are not asked for.
+    given: how many tokens each sequence begins with that are not asked for; one each, unless it says otherwise.
     """
+    given = given or [1] * len(sequences)
     length = max(map(len, sequences)) - 1
     input_ids = torch.zeros(len(sequences), length, dtype=torch.long)
     labels = torch.full((len(sequences), length), IGNORED)
-    for row, (sequence, first) in enumerate(zip(sequences, given, strict=False)):
+    for row, (sequence, first) in enumerate(zip(sequences, given, strict=True)):
         input_ids[row, : len(sequence) - 1] = torch.tensor(sequence[:-1])
         labels[row, first - 1 : len(sequence) - 1] = torch.tensor(sequence[first:])
     return {"input_ids": input_ids, "labels": labels}
@@ -164,8 +164,8 @@ def score_in_batches(
 ) -> Iterator[Score]:
     """Score texts a batch at a time, for those who may not have the time for all.
 
-    The batches and their order depend on the texts and the tokenizer alone, so that what two models were
-    asked can be compared batch by batch. Short and long texts come mixed.
+    The batches and their order depend on nothing but the texts and how they become tokens, so that what two models
+    were asked can be compared batch by batch. Short and long texts come mixed.
     """
     sequences = [language_model.encode(text) for text in texts]
     batches = batches_by_length([len(sequence) for sequence in sequences], SCORING_TOKENS)

@@ -166,8 +166,8 @@ class TrainingSettings:
                          2e-3     0.15       2.511
 
     All tables but the next one are of posts with the start token alone before them. With a quotation mark as well
-    (`language_model.OPENING_MARK`) higher rates can be borne, but what they give has no good mean: at 3e-3 the validation
-    posts liked one round better than the mean of three (1.503 held out), at 2e-3 the mean (1.486):
+    (`language_model.OPENING_MARK`) a higher rate can be borne; but three rounds at 3e-3 came to 1.503 held out, no
+    better than each of them, and at 2e-3 to 1.486:
 
         steps of tokens  rate  warm-up  validation  held out
         75 of 512        2e-3     0.15       1.498     1.503
@@ -195,8 +195,8 @@ class TrainingSettings:
         a dropout of 0.05 in LoRA                                                              1.625
         the moving average of the weights, a fifth of it the newest                            1.626
 
-    The mean of several rounds of 71 steps, seeds 0, 1, 2 (which decide the order of the posts and where LoRA begins); on
-    other machines and with 75 steps as often a bad one, until there was a mark before the posts:
+    The mean of several rounds of 71 steps, seeds 0, 1, 2 (which decide the order of the posts and where LoRA begins).
+    In other trainings as good as these it was as often a bad one, until there was a mark before the posts:
 
         rounds                          validation              held out
         each by itself                  1.505, 1.512, 1.510     1.496, 1.508, 1.510

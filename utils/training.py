@@ -292,6 +292,7 @@ def _share_of(examples: Sequence[Example]) -> dict[str, Any]:
     """
     mine = examples[processes.number() :: processes.count()]
     tokens, own = (sum(len(example.tokens) - 1 for example in some) for some in (examples, mine))
+    # What stands before a post is asked for as well: who prompts a bot with the start token alone gets a post, too.
     batch = collate([example.tokens for example in mine or examples])
     return {**batch, "tokens": tokens, "share": processes.count() * own / tokens}
 

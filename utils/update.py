@@ -114,7 +114,7 @@ def update_bot(
     clock.lap("load")
     if lesson.new_training < HANDFUL:
         return _unchanged(replace(report, reason=ALIKE.format(new=new), seconds=clock.seconds()), on_event)
-    untrained = _score_untrained(story.model, lesson.held_out_since, settings, clock, on_event)
+    untrained = _score_untrained(bot, lesson.held_out_since, settings, clock, on_event)
     learned, comparison = _learn(bot.language_model, lesson, settings, frugal, clock, on_event, should_stop)
     report = replace(
         report,
@@ -189,16 +189,17 @@ def _checked(origin: Origin | None, folder: Path) -> Origin:
 
 
 def _score_untrained(
-    model: str, texts: Sequence[str], settings: TrainingSettings, clock: Clock, on_event: OnEvent
+    bot: Bot, texts: Sequence[str], settings: TrainingSettings, clock: Clock, on_event: OnEvent
 ) -> "Score | None":
-    """What the untrained model makes of the new held-out posts, so that `bits_per_character_before` can go on
+    """What the bot's untrained model makes of the new held-out posts, so that `bits_per_character_before` can go on
     meaning all of them; None where that model cannot be had now."""
     from utils import evaluation, models
 
     try:
         with clock.paused():
-            models.prepare(model, on_event)
-        untrained = models.load(model, environment.device())
+            models.prepare(bot.story.model, on_event)
+        untrained = models.load(bot.story.model, environment.device())
+        untrained.beginning = bot.language_model.beginning
         sentence = "Scoring the new held-out posts with the untrained model"
         score = evaluation.measure(untrained, texts, sentence, on_event, clock.first_scoring_ends(settings))
     except (ModelUnavailable, OutOfMemory) as error:

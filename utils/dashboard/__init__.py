@@ -37,7 +37,7 @@ class Dashboard:
         self.game = GameRegion(self.write)
         self.train = TrainRegion(self.visitor, self.write.renew, self.new_bot)
         self.update = UpdateRegion(self.visitor, self.write.renew, self.renew_bot, self.references)
-        self.keep = KeepRegion(self.visitor, self.open_bot, self.is_training, self.write.leave)
+        self.keep = KeepRegion(self.visitor, self.open_bot, self.is_training, self.write.forget)
         self.author = AuthorRegion(self.visitor, self.train.offer)
         style = (ASSETS / "style.css").read_text("utf-8")
         top = f"<style>{style}</style><h1>{escape(self.TITLE)}</h1><p>{escape(self.SENTENCE)}</p>"
@@ -56,7 +56,6 @@ class Dashboard:
     def come_back(self) -> None:
         """Pick up what the visitor left behind before a reload: a training that goes on, the newest bot, and the drafts
         that they kept."""
-        self.write.come_back()
         with self.train.catching():
             self.train.resume()
         with self.keep.catching():
@@ -64,6 +63,8 @@ class Dashboard:
                 self.open_bot(bots[0])
         with self.update.catching():
             self.update.resume()
+        with self.write.catching():
+            self.write.come_back()
 
     def is_training(self) -> bool:
         """Whether something of this page is learning."""

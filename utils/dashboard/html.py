@@ -35,10 +35,10 @@ def details(summary: str, content: str) -> str:
     return f"<details><summary>{escape(summary)}</summary><pre>{escape(content)}</pre></details>"
 
 
-def post(text: str, note: str = "", footer: str = "") -> str:
-    """A post in the manner of posts; `footer` is markup."""
+def post(text: str, note: str = "") -> str:
+    """A post in the manner of posts."""
     remark = f'<div class="ht-note">{escape(note)}</div>' if note else ""
-    return f'<article class="ht-post"><p class="ht-text" dir="auto">{escape(text)}</p>{remark}{footer}</article>'
+    return f'<article class="ht-post"><p class="ht-text" dir="auto">{escape(text)}</p>{remark}</article>'
 
 
 def copy_button(text: str) -> str:

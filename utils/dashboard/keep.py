@@ -49,11 +49,11 @@ class KeepRegion(Region):
         visitor: Visitor,
         on_bot: Callable[[Path], None],
         is_training: Callable[[], bool],
-        leave_bot: Callable[[], None],
+        forget_bot: Callable[[], None],
     ) -> None:
         super().__init__()
         self._visitor, self._on_bot = visitor, on_bot
-        self._is_training, self._leave_bot = is_training, leave_bot
+        self._is_training, self._forget_bot = is_training, forget_bot
         self._bot: Path | None = None
         self._zip: Path | None = None
         self._asked_to_delete = 0.0
@@ -125,7 +125,7 @@ class KeepRegion(Region):
             what = "A training" if self._is_training() else "An upload"
             self.deleting.say(f"{what} is going on; stop it first.", "warning")
             return
-        self._leave_bot()
+        self._forget_bot()
         shutil.rmtree(self._visitor.folder)
         self.freeze()
         said = "All that was yours here is deleted."

@@ -63,25 +63,34 @@ class Visitor:
         return folder
 
     def kept(self) -> list[dict[str, str]]:
-        """The drafts that were kept, `post` and `text` of each; none where their file is damaged."""
-        with suppress(OSError, ValueError, TypeError, LookupError):
-            lines = (self.folder / KEPT).read_text("utf-8").split("\n")
-            return [
-                {name: "" + draft[name] for name in ("post", "text")} for draft in map(json.loads, filter(None, lines))
-            ]
-        return []
+        """The drafts that were kept, `post` and `text` of each; a line that is damaged is left out."""
+        drafts = []
+        for line in self._kept_lines():
+            with suppress(ValueError, TypeError, LookupError, RecursionError):
+                draft = json.loads(line)
+                drafts.append({name: "" + draft[name] for name in ("post", "text")})
+        return drafts
 
     def keep(self, draft: dict[str, str]) -> None:
         """Keep one more."""
-        self._write_kept([*self.kept(), draft])
+        self._write_kept([*self._kept_lines(), json.dumps(draft)])
 
     def let_go(self, draft: dict[str, str]) -> None:
         """Keep this one no longer."""
-        self._write_kept([kept for kept in self.kept() if kept != draft])
+        lines, gone = self._kept_lines(), json.dumps(draft)
+        if gone in lines:
+            lines.remove(gone)
+        self._write_kept(lines)
 
-    def _write_kept(self, drafts: Sequence[dict[str, str]]) -> None:
+    def _kept_lines(self) -> list[str]:
+        try:
+            return [line for line in (self.folder / KEPT).read_text("utf-8", "replace").split("\n") if line]
+        except FileNotFoundError:
+            return []
+
+    def _write_kept(self, lines: Sequence[str]) -> None:
         with replacing_file(self.folder / KEPT) as partial:
-            partial.write_text("".join(json.dumps(draft) + "\n" for draft in drafts), "utf-8")
+            partial.write_text("".join(f"{line}\n" for line in lines), "utf-8")
 
     def check(self, reference: str) -> None:
         """Raise `BadReference` for a path that is not for this visitor.

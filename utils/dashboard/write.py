@@ -223,15 +223,26 @@ class WriteRegion(Region):
             links.value = post_links(share_links(text, self._host))
 
     def _keep(self, draft: dict[str, Any], control: widgets.Button) -> None:
-        control.disabled, control.description = True, "Kept"
         kept = {name: draft[name] for name in ("post", "text")}
-        self._show_kept(kept)
         self._visitor.keep(kept)
+        control.disabled, control.description = True, "Kept"
+        self._show_kept(kept)
 
     def come_back(self) -> None:
         """Show what was kept before a reload."""
+        self._forget_kept()
         for draft in self._visitor.kept():
             self._show_kept(draft)
+
+    def forget(self) -> None:
+        """Give the memory of the bot back, and show nothing that it wrote."""
+        self.leave()
+        self._clear()
+        self._forget_kept()
+
+    def _forget_kept(self) -> None:
+        before, self._kept.children = self._kept.children, ()
+        self._close(before)
 
     def _show_kept(self, draft: dict[str, str]) -> None:
         away = button("Let go", "Keep this draft no longer")
@@ -245,9 +256,11 @@ class WriteRegion(Region):
     def _let_go(self, draft: dict[str, str], card: widgets.Widget) -> None:
         self._visitor.let_go(draft)
         heading, *cards = self._kept.children
-        left = [other for other in cards if other is not card]
-        self._kept.children = [heading, *left] if left else []
-        self._close([card] if left else [heading, card])
+        if cards == [card]:
+            self._forget_kept()
+        else:
+            self._kept.children = [heading, *(other for other in cards if other is not card)]
+            self._close([card])
 
     def _more(self, text: str) -> None:
         if self.busy:

@@ -22,7 +22,7 @@ from utils.bot import BOT_FILES, CARD, MODEL_FILES, PRIVATE, STORY, Bot, read_st
 from utils.cleaning import REASONS
 from utils.errors import BadBot, SharingFailed
 from utils.events import Event, OnEvent, ignore
-from utils.language_model import BEGINNING
+from utils.language_model import BEGINNING, as_beginning
 from utils.models import on_the_hub
 from utils.settings import CONSENT, DRAFTS_TO_SHARE, ENDS, SHARED_NAME, TrainingSettings, WritingSettings
 from utils.sharing.card import CardFacts, model_card, plain, tracking_url
@@ -180,7 +180,8 @@ def _beginning(bot: Path) -> str:
         )
         tokenizer = Tokenizer.from_file(str(bot / "tokenizer.json"))
         start = names["bos_token"]
-        return tokenizer.decode(config.get(BEGINNING) or [tokenizer.token_to_id(start)], skip_special_tokens=False)
+        told = config.get(BEGINNING, [tokenizer.token_to_id(start)])
+        return tokenizer.decode(as_beginning(told, tokenizer.get_vocab_size()), skip_special_tokens=False)
     except Exception as error:  # the tokenizers' own is nothing else
         raise BadBot(f"The bot in {bot} is damaged ({error}). Train the bot again.") from error
 

@@ -188,7 +188,7 @@ def _training(story: Story) -> str:
 
 It started from {base}. {read} {story.tokens_trained:,} tokens; {_what_learned(settings)} learned,
 with a peak learning rate of {settings.get("learning_rate", 0):g} and seed {settings.get("seed", 0)}. Each post was an
-example of its own, between a start and an end token. Made on {escape(story.date[:10])} with {versions}.
+example of its own, between tokens that say where it begins and ends. Made on {escape(story.date[:10])} with {versions}.
 {watched}"""
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from utils.atomic import replacing_file
 from utils.errors import BadBot, SharingFailed
+from utils.language_model import BEGINNING
 from utils.settings import PROJECT_URL
 
 if TYPE_CHECKING:
@@ -46,7 +47,8 @@ def write_gguf(bot: Path, voice: str, target: Path) -> Path:
 def _write(writer: "GGUFWriter", bot: Path, voice: str, about: tuple[dict[str, Any], ...]) -> None:
     config, tokenizer, names = about
     writer.add_name(voice)
-    writer.add_description(f"A bot that writes in the voice of {voice}. Say so wherever its posts are shown.")
+    begin = ' Let it go on from a quotation mark, ".' if len(config.get(BEGINNING, [])) > 1 else ""
+    writer.add_description(f"A bot that writes in the voice of {voice}. Say so wherever its posts are shown.{begin}")
     writer.add_tags(["huggingtweets"])
     writer.add_url(PROJECT_URL)
     _describe(writer, config)
@@ -107,7 +109,7 @@ def _add_tokenizer(
     writer.add_bos_token_id(numbers[names["bos_token"]])
     writer.add_eos_token_id(numbers[names["eos_token"]])
     writer.add_pad_token_id(numbers[names["pad_token"]])
-    writer.add_add_bos_token(True)  # a post begins with the start token, whoever asks for it
+    writer.add_add_bos_token(True)  # so that only the rest of a beginning has to be typed
     writer.add_add_space_prefix(False)
 
 
