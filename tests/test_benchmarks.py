@@ -73,7 +73,7 @@ def test_without_attention_all_weights_cost_six_operations_each_as_in_the_scalin
 
 
 def test_the_ancestors_file_holds_each_post_four_times_and_no_two_epochs_in_one_order(model: Path) -> None:
-    language_model = load_folder(model, torch.device("cpu"))
+    language_model = rivals.load(model, torch.device("cpu"))
     parts = material.parts(material.author(AUTHOR, model), language_model, seed=0)
     examples = material.to_learn(parts)
     tokens = rivals.shuffled_epochs(examples, epochs=4, seed=0)

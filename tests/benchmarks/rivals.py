@@ -188,6 +188,12 @@ def steps_of(recipe: str, rows: int, settings: dict[str, Any], minutes: float | 
     return min(fitting, settings["epochs"] * -(-rows // settings["batch"])) if recipe == "run_clm" else fitting
 
 
+def load(folder: Path, device: torch.device) -> LanguageModel:
+    """The model, for posts with a start token alone before them: more is no part of these recipes."""
+    model = load_folder(folder, device)
+    return replace(model, beginning=model.beginning[:1])
+
+
 class Contest:
     """One run of one rival: `job` says which, as `benchmarks.__main__` writes it."""
 
@@ -202,7 +208,7 @@ class Contest:
         """Try how fast it is, then train with a schedule that ends when the minutes do."""
         began = time.perf_counter()
         step = 0.0 if self.recipe == "ancestor" else self._train(TRIAL_STEPS + 1, Stopwatch())[0].step_seconds()
-        model = self._load()
+        model = load(self.folder, self.device)
         parts = material.parts(self.author, model, self.seed)
         held_out = [example.text for example in parts.held_out]
 
@@ -225,16 +231,11 @@ class Contest:
             "notes": self.notes,
         }
 
-    def _load(self) -> LanguageModel:
-        """The model, for posts with a start token alone before them: more is no part of these recipes."""
-        model = load_folder(self.folder, self.device)
-        return replace(model, beginning=model.beginning[:1])
-
     def _train(
         self, steps: int | None, watch: Stopwatch, step: float = 0.0, model: LanguageModel | None = None
     ) -> tuple[Stopwatch, int, int]:
         """Train so many steps, or as many as there are; returns the watch, tokens predicted, and the steps planned."""
-        model = model or self._load()
+        model = model or load(self.folder, self.device)
         examples = material.to_learn(material.parts(self.author, model, self.seed))
         with tempfile.TemporaryDirectory() as folder:
             made = trainer(self.recipe, model, examples, self.settings, steps=steps or 1, seed=self.seed, folder=folder)
