@@ -494,6 +494,16 @@ def test_a_draft_that_cannot_be_kept_does_not_say_that_it_is(bot: Path) -> None:
     assert (button.description, page.write._kept.children) == ("Keep", ())
 
 
+def test_the_second_half_of_a_double_click_is_not_told_that_the_author_is_there_already() -> None:
+    author = Dashboard().author
+    for _ in range(2):
+        author._read("sample:keeperfinch")
+    assert "That is enough to learn from" in author.status.widget.value
+    time.sleep(DOUBLE_CLICK)
+    author._read("sample:keeperfinch")
+    assert "This author is there already" in author.status.widget.value
+
+
 def test_posts_that_were_taken_away_take_no_memory() -> None:
     page = Dashboard()
     for name in ("keeperfinch", "unit7bakes"):

@@ -139,15 +139,31 @@ def test_an_upload_can_be_stopped_and_tried_again(with_bot: Callable, hub: loopb
     expect(page.get_by_text("Only you can see it.")).to_be_visible(timeout=MINUTE)
 
 
+def test_a_kept_draft_is_there_after_a_reload_until_it_is_let_go(with_bot: Callable) -> None:
+    page = with_bot()
+    write(page)
+    text = page.locator(".ht-draft .ht-text").first.text_content()
+    page.get_by_role("button", name="Keep", exact=True).first.click()
+    kept = page.locator(".ht-kept .ht-text")
+    expect(kept).to_have_text([text])
+    page.reload()
+    expect(kept).to_have_text([text], timeout=MINUTE)
+    expect(page.get_by_role("heading", name="Kept")).to_be_visible()
+    page.get_by_role("button", name="Let go").click()
+    expect(kept).to_have_count(0)
+    expect(page.get_by_role("heading", name="Kept")).to_have_count(0)
+
+
 def test_sharing_has_no_serious_fault_for_anybody(with_bot: Callable, picture: Callable) -> None:
     for width, dark in ((390, False), (390, True), (1280, False), (1280, True)):
         page = with_bot(width, dark)
         write(page)
+        page.get_by_role("button", name="Keep", exact=True).first.click()
         page.get_by_role("button", name=FORM).click()
         expect(page.get_by_label("Your token for the Hub")).to_be_visible()
         picture(page, f"9-{width}-{'dark' if dark else 'light'}")
         assert page.evaluate("document.documentElement.scrollWidth") <= width, "nothing sticks out to the side"
-        for part in (".ht-draft", ".ht-region:has(.ht-tick)"):
+        for part in (".ht-draft", ".ht-kept", ".ht-region:has(.ht-tick)"):
             found = Axe().run(page, context=part)["violations"]
             serious = [fault for fault in found if fault["impact"] in ("serious", "critical")]
             assert [(fault["id"], [node["html"][:200] for node in fault["nodes"]]) for fault in serious] == []

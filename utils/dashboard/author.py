@@ -4,6 +4,7 @@ In: references. Out: CleanTimelines with their references, once there is enough 
 nothing about training.
 """
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +50,7 @@ class AuthorRegion(Region):
         super().__init__()
         self._visitor, self._on_change = visitor, on_change
         self.authors: list[Author] = []
+        self._added = -worker.DOUBLE_CLICK
         self._box = labelled(
             widgets.Text(
                 description="Handle, author or file",
@@ -144,6 +146,9 @@ class AuthorRegion(Region):
 
         try:
             if any(author.reference == reference for author in self.authors):
+                if time.monotonic() - self._added < worker.DOUBLE_CLICK:  # the second half of a double click
+                    self._judge()
+                    return
                 self.status.say("This author is there already; add another, or go on to part 2.", "warning")
                 return
             if len(self.authors) == MAXIMUM_AUTHORS:
@@ -154,6 +159,7 @@ class AuthorRegion(Region):
                 posts = read([reference], on_event=on_event, fetching=self._fetching(reference))[0]
             self.status.clear()
             self.authors.append(Author(reference, posts))
+            self._added = time.monotonic()
             self._show()
         finally:
             self._progress.hide()
