@@ -99,12 +99,13 @@ def fitting(
 
 def _ways(language_model: "LanguageModel", settings: "TrainingSettings", precision: torch.dtype) -> Iterator[Footprint]:
     """The ways to learn, the fastest first."""
+    whole = settings.tokens_per_batch
     for dtype in dict.fromkeys((precision, torch.float32)):
-        tokens, slower = settings.tokens_per_batch, dtype != precision
-        yield Footprint(dtype, None, _bytes(language_model.network, settings, dtype, tokens), slower)
-        while tokens // 2 >= SMALLEST:
+        tokens = whole
+        while tokens == whole or tokens >= SMALLEST:
+            taken = _bytes(language_model.network, settings, dtype, tokens)
+            yield Footprint(dtype, None if tokens == whole else tokens, taken, dtype != precision)
             tokens //= 2
-            yield Footprint(dtype, tokens, _bytes(language_model.network, settings, dtype, tokens), slower)
 
 
 def _bytes(network: "nn.Module", settings: "TrainingSettings", precision: torch.dtype, tokens_at_once: int) -> int:

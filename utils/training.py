@@ -32,7 +32,6 @@ from transformers import (
 )
 
 from utils import adapters, environment, memory, processes, threads
-from utils.adapters import Learner
 from utils.course import Conditions, Course, Training
 from utils.dataset import Example, PostDataset
 from utils.events import Event
@@ -83,12 +82,12 @@ def fine_tune(
         if is_mean := len(rounds) > 1:
             learner.remove()
             gc.collect()
-            learner = Learner(network, settings, rounds=len(rounds))
+            learner = adapters.Learner(network, settings, rounds=len(rounds))
             adapters.put(network, adapters.mean(rounds))
             is_mean = course.is_best(f"with the mean of {len(rounds)} rounds")
         if again and not is_mean:
             learner.remove()
-            learner = Learner(network, settings)
+            learner = adapters.Learner(network, settings)
             adapters.put(network, rounds[0])
         learner.finish()
     return training
@@ -96,7 +95,7 @@ def fine_tune(
 
 def _round(
     language_model: LanguageModel, dataset: PostDataset, settings: TrainingSettings, conditions: Conditions
-) -> tuple[Learner, Course, Training]:
+) -> tuple[adapters.Learner, Course, Training]:
     """Train once from the weights that are there; the learner still has to finish."""
     course = Course(language_model, dataset, settings, conditions)
     at_once = conditions.tokens_at_once if processes.count() == 1 else None  # all have to take as many pieces
@@ -151,10 +150,10 @@ def _help_out(config: PreTrainedConfig, task: _Task) -> None:
         _learn(network.to(environment.device()), task, None)
 
 
-def _learn(network: PreTrainedModel, task: _Task, course: Course | None) -> Learner:
+def _learn(network: PreTrainedModel, task: _Task, course: Course | None) -> adapters.Learner:
     """Run the Trainer, in the leader with its course."""
     settings = task.settings
-    learner = Learner(network, settings)
+    learner = adapters.Learner(network, settings)
     rate = settings.learning_rate * math.sqrt(task.tokens_per_batch / settings.tokens_per_batch)
     optimiser = torch.optim.AdamW(learner.parameters, lr=rate, betas=(0.9, 0.99), weight_decay=0.0)
     with tempfile.TemporaryDirectory() as scratch, processes.losses_in_words():
