@@ -12,6 +12,7 @@ process. The leader alone has a Course, and the helpers take from it how far the
 import gc
 import math
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -32,16 +33,20 @@ from transformers import (
 )
 
 from utils import adapters, environment, memory, processes, threads
-from utils.course import Conditions, Course, Training
+from utils.course import Conditions, Course, Training, enough_tokens
 from utils.dataset import Example, PostDataset
 from utils.events import Event
 from utils.language_model import LanguageModel
 from utils.scoring import collate, cross_entropy
 from utils.settings import TrainingSettings
 
-STEP_TIME = 0.02
+STEP_TIME = 0.04
 """The share of the training time that one step may take: a step that has begun is finished, however slow the machine
 has become meanwhile, and the schedule of the learning rate wants dozens of them."""
+
+SHORT_RATE = 2.0
+"""How many times as high the learning rate gets in a training that is over after few posts; in between, the more of
+them are read the lower. The longer a training, the lower the best rate (Bjorck et al. 2024, arXiv:2409.19913)."""
 
 SCORING_GAIN = 2.0
 """A text is scored in half the time that it takes to learn from it: forwards alone, and not backwards as well."""
@@ -67,6 +72,7 @@ def fine_tune(
     """Train as long as the conditions allow, in one round or several; or for `settings.steps` steps."""
     network = language_model.network
     with threads.trials().held() if settings.steps else nullcontext():  # as many steps are to give the same bot
+        settings = _planned(settings, dataset, conditions)
         learner, course, training = _round(language_model, dataset, settings, conditions)
         training.learned = learner.learned.as_dict()
         rounds, again = [adapters.learned_by(network)], None
@@ -99,8 +105,7 @@ def _round(
     """Train once from the weights that are there; the learner still has to finish."""
     course = Course(language_model, dataset, settings, conditions)
     at_once = conditions.tokens_at_once if processes.count() == 1 else None  # all have to take as many pieces
-    batch = _tokens_per_batch(dataset, settings, course.seconds_left(), conditions.scoring_speed)
-    task = _Task(_beginnings(dataset, at_once), settings, conditions.precision, batch, at_once)
+    task = _Task(_beginnings(dataset, at_once), settings, conditions.precision, at_once)
     processes.call_helpers(_help_out, language_model.network.config, task)
     learner = _learn(language_model.network, task, course)
     return learner, course, course.finish()
@@ -131,13 +136,12 @@ def _again(conditions: Conditions, course: Course, number: int) -> Conditions:
 class _Task:
     """What the leader and its helpers have in common.
 
-    tokens_per_batch: of all processes together. tokens_at_once: see `Conditions`.
+    settings: as they were planned; a batch is that of all processes together. tokens_at_once: see `Conditions`.
     """
 
     dataset: PostDataset
     settings: TrainingSettings
     precision: torch.dtype
-    tokens_per_batch: int
     tokens_at_once: int | None
 
 
@@ -154,8 +158,7 @@ def _learn(network: PreTrainedModel, task: _Task, course: Course | None) -> adap
     """Run the Trainer, in the leader with its course."""
     settings = task.settings
     learner = adapters.Learner(network, settings)
-    rate = settings.learning_rate * math.sqrt(task.tokens_per_batch / settings.tokens_per_batch)
-    optimiser = torch.optim.AdamW(learner.parameters, lr=rate, betas=(0.9, 0.99), weight_decay=0.0)
+    optimiser = torch.optim.AdamW(learner.parameters, lr=settings.learning_rate, betas=(0.9, 0.99), weight_decay=0.0)
     with tempfile.TemporaryDirectory() as scratch, processes.losses_in_words():
         arguments = TrainingArguments(
             output_dir=scratch,
@@ -181,7 +184,7 @@ def _learn(network: PreTrainedModel, task: _Task, course: Course | None) -> adap
             args=arguments,
             train_dataset=task.dataset.training,
             callbacks=[*([course] if course else []), _EndTogether()],
-            batches=_Batches(task.dataset, task.tokens_per_batch, settings.seed),
+            batches=_Batches(task.dataset, settings.tokens_per_batch, settings.seed),
             tokens_at_once=task.tokens_at_once,
             optimizers=(optimiser, _Schedule(optimiser, course, settings)),
         )
@@ -226,17 +229,24 @@ class _Loss(torch.nn.Module):
         return {"loss": loss * share}
 
 
-def _tokens_per_batch(dataset: PostDataset, settings: TrainingSettings, seconds: float, scoring_speed: float) -> int:
-    """The batches that were asked for, or smaller ones where the machine is slow or the time short.
+def _planned(settings: TrainingSettings, dataset: PostDataset, conditions: Conditions) -> TrainingSettings:
+    """The settings with the batches and the learning rate that suit the time. Asked for steps, they are as they are.
 
-    seconds: of training. scoring_speed: see `Conditions`.
+    Batches are smaller where the machine is slow or the time short, and the rate is lower by the root of their share
+    (the square-root rule for Adam, Malladi et al. 2022, arXiv:2205.10287). It is higher where the time ends before the
+    posts have given what they have.
     """
     if settings.steps:
-        return settings.tokens_per_batch
+        return settings
+    seconds = max(conditions.ends - conditions.afterwards - time.monotonic(), 0.0)
     characters_a_token = sum(len(example.text) for example in dataset.training) / dataset.training_tokens()
-    tokens_a_second = processes.count() * scoring_speed / characters_a_token / SCORING_GAIN
+    tokens_a_second = processes.count() * conditions.scoring_speed / characters_a_token / SCORING_GAIN
     fitting = min(STEP_TIME * seconds * tokens_a_second, settings.tokens_per_batch)
-    return max(round(fitting), min(FEWEST_TOKENS, settings.tokens_per_batch))
+    batch = max(round(fitting), min(FEWEST_TOKENS, settings.tokens_per_batch))
+    read = min(seconds * tokens_a_second / enough_tokens(dataset), 1.0)
+    higher = SHORT_RATE + (1.0 - SHORT_RATE) * read
+    rate = settings.learning_rate * higher * math.sqrt(batch / settings.tokens_per_batch)
+    return replace(settings, tokens_per_batch=batch, learning_rate=min(rate, 1.0))
 
 
 class _Batches:

@@ -178,6 +178,7 @@ def _training(story: Story) -> str:
         base = "a model of its maker’s own, whose licence its maker knows"
     steps, minutes = settings.get("steps"), settings.get("minutes", 0)
     length = f"{steps:,} steps" if steps else f"at most {minutes:g} minutes in all"
+    fitted = "" if steps else " (higher where that time was short, lower where steps were small)"
     read = f"In {length} it read"
     if settings.get("update"):
         read = f"Its first training took {length}; with its updates it has read"
@@ -187,7 +188,7 @@ def _training(story: Story) -> str:
     return f"""## How it was trained
 
 It started from {base}. {read} {story.tokens_trained:,} tokens; {_what_learned(settings)} learned,
-with a peak learning rate of {settings.get("learning_rate", 0):g} and seed {settings.get("seed", 0)}. Each post was an
+with a learning rate of {settings.get("learning_rate", 0):g}{fitted} and seed {settings.get("seed", 0)}. Each post was an
 example of its own, between tokens that say where it begins and ends. Made on {escape(story.date[:10])} with {versions}.
 {watched}"""
 
