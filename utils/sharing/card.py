@@ -188,8 +188,9 @@ def _training(story: Story) -> str:
     return f"""## How it was trained
 
 It started from {base}. {read} {story.tokens_trained:,} tokens; {_what_learned(settings)} learned,
-with a learning rate of {settings.get("learning_rate", 0):g}{fitted}
-and seed {settings.get("seed", 0)}. Each post was an example of its own, between tokens that say where it begins and ends. Made on {escape(story.date[:10])} with {versions}.
+with seed {settings.get("seed", 0)} and a learning rate of {settings.get("learning_rate", 0):g}{fitted}. Each post was
+an example of its own, between tokens that say where it begins and ends. Made on {escape(story.date[:10])} with
+{versions}.
 {watched}"""
 
 
