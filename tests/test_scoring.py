@@ -7,7 +7,7 @@ from tiny import ARCHITECTURES, save_tiny_model
 
 from utils.dataset import Example
 from utils.language_model import LanguageModel, load_folder
-from utils.scoring import autocast, batches_by_length, collate, cross_entropy, score, token_bits, word_bits
+from utils.scoring import IGNORED, autocast, batches_by_length, collate, cross_entropy, score, token_bits, word_bits
 from utils.training import _share_of
 
 TEXTS = ["A short one.", "A somewhat longer post, with 🦊 in it and a few more words to say.", "x"]
@@ -80,10 +80,11 @@ def test_a_text_longer_than_the_context_is_scored_whole(language_model) -> None:
     assert score(language_model, [text]).bits == pytest.approx(bits, rel=1e-5)
 
 
-def test_what_stands_before_a_post_is_learned_and_costs_no_bits(language_model) -> None:
+def test_what_stands_before_a_post_is_not_asked_for_and_costs_no_bits(language_model) -> None:
     example = Example("A post.", 0, tuple(language_model.encode("A post.")))
     mark = language_model.beginning[1]
-    assert _share_of([example])["labels"][0, 0] == mark
+    asked_for = _share_of([example], len(language_model.beginning))["labels"][0]
+    assert asked_for.tolist() == [IGNORED, *example.tokens[2:]]
     dearer = replace(language_model, beginning=[language_model.beginning[0], mark, mark])
     asked = [collate([model.encode("A post.")], [len(model.beginning)])["labels"] for model in (language_model, dearer)]
     assert [int((labels >= 0).sum()) for labels in asked] == [len(example.tokens) - 2] * 2

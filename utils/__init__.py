@@ -10,6 +10,7 @@ The package in reading order, the order in which the data moves:
     training.py     learning within a budget of minutes  model, PostDataset -> a better model
     adapters.py     which weights learn
     footprint.py    how much memory that takes, and how to take less
+    schedule.py     how large the steps are, and how far each goes
     course.py       when to validate, what to keep, when training is over
     pace.py         has the machine slowed down?
     threads.py      how many threads pay, with what else runs here?

@@ -144,6 +144,7 @@ class Course(TrainerCallback):
             characters = int(VALIDATION_TIME * self.seconds_left() * conditions.scoring_speed)
             self._validation_texts = _sample_of(self._validation_texts, characters)
         self._start = time.monotonic()
+        self._learning_began = math.inf
         self._training = Training()
         self._best: adapters.Weights = {}
         self._best_figure = math.inf
@@ -156,11 +157,12 @@ class Course(TrainerCallback):
     def progress(self) -> float:
         """How much of the training is over, 0 to 1: by steps if they were asked for, else by time or by passes.
 
-        It never goes back, even where a machine that had slowed down is fast again.
+        It counts from the first step, so that what comes before takes nothing from the warm-up, and it never goes
+        back, even where a machine that had slowed down is fast again.
         """
         if self.settings.steps:
             return min(self._training.steps / self.settings.steps, 1.0)
-        by_time = self._elapsed() / max(self._end() - self._start, 1e-9)
+        by_time = (time.monotonic() - self._learning_began) / max(self._end() - self._learning_began, 1e-9)
         by_passes = self._training.tokens / self._enough_tokens
         self._furthest = min(max(self._furthest, by_time, by_passes), 1.0)
         return self._furthest
@@ -187,6 +189,7 @@ class Course(TrainerCallback):
             affordable = int(2 * VALIDATION_TIME * training_seconds / max(self._validation_seconds, 1e-9))
         self._validations = min(max(affordable, 1), VALIDATIONS)
         self._pause()
+        self._learning_began = time.monotonic()
         self._begin_step()
 
     def on_step_end(self, args, state, control, **kwargs) -> None:

@@ -32,10 +32,6 @@ SENTENCE = re.compile(r"(?<=[.!?…]) +")
 """Where one sentence of a post ends and the next begins."""
 
 
-CAREFUL = TrainingSettings(learning_rate=1e-3, warmup=0.05)
-"""What the figures that the notebook keeps were made with: the rate suits steps of 128 or 256 tokens, too."""
-
-
 @dataclass(frozen=True)
 class Effort:
     """How much of a machine's time to spend on trying things out.
@@ -56,14 +52,14 @@ class Effort:
 
 EFFORTS = {
     "test": Effort(
-        replace(CAREFUL, steps=16, tokens_per_batch=256),
+        TrainingSettings(steps=16, tokens_per_batch=256),
         seconds=2, steps=2, tokens=256, seeds=(0,), posts=4, drafts=30,
     ),
     "reader": Effort(
         TrainingSettings(minutes=1.25), seconds=5, steps=6, tokens=128, seeds=(0,), posts=10, drafts=20
     ),
     "recorded": Effort(
-        replace(CAREFUL, minutes=5), seconds=24, steps=8, tokens=256, seeds=(0, 1, 2), posts=16, drafts=50
+        TrainingSettings(minutes=5), seconds=24, steps=8, tokens=256, seeds=(0, 1, 2), posts=16, drafts=50
     ),
 }  # fmt: skip
 """For tests, which only look whether it runs; for a reader, who waits; and for figures that are kept."""

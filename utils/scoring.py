@@ -2,7 +2,7 @@
 
 In: a LanguageModel and texts. Out: the negative log2-likelihood of each text's tokens and end token, scored alone after
 what begins a post, over the number of Unicode characters. Dividing by characters and not by tokens makes models with
-different tokenizers comparable. Training minimises the same sum, and asks for that beginning, too.
+different tokenizers comparable. Training minimises the same sum.
 """
 
 import math

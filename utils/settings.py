@@ -120,8 +120,8 @@ class TrainingSettings:
     learned_end: the end from which that share is counted, one of `ENDS`.
     rank: of the two thin matrices whose product LoRA adds to each weight matrix of these layers; 0 lets
         the weights themselves learn.
-    learning_rate: the peak of AdamW's schedule, where the time suffices for all posts; where it does not, up to twice
-        as much, and less where steps are smaller than was asked for. Asked for steps, it is what it is.
+    learning_rate: the peak of AdamW's schedule. Where steps get smaller than was asked for, it does by the root of
+        their share (the square-root rule for Adam, Malladi et al. 2022, arXiv:2205.10287).
     schedule: how the learning rate falls from there to zero, one of `SCHEDULES`.
     warmup: the share of the budget during which the learning rate rises.
     tokens_per_batch: tokens in one step, padding included; fewer where a step would take too much of the minutes.
@@ -203,7 +203,7 @@ class TrainingSettings:
                          3e-3     0.15       1.698     1.697
                          4e-3     0.15       1.721     1.717
 
-    So the rate falls with the time that there is, and by the root of the tokens in a step (`training._planned`). In
+    So the rate falls with the time that there is, and by the root of the tokens in a step (`schedule.planned`). In
     half a minute, seeds 0 to 5, that and larger steps (260 to 370 tokens and not 140) gave 1.632 to 1.654, median
     1.639, on the held-out posts that there was time for; before 1.639 to 1.662, median 1.658.
 
@@ -255,7 +255,7 @@ class TrainingSettings:
     learned_share: float = 1.0
     learned_end: str = "upper"
     rank: int = 32
-    learning_rate: float = 2e-3
+    learning_rate: float = 2.5e-3
     schedule: str = "cosine"
     warmup: float = 0.15
     tokens_per_batch: int = 512

@@ -2,7 +2,7 @@
 
 In: a LanguageModel, a PostDataset, and the conditions, above all when it has to be over. Out: the same
 network with the best weights that were met on the way, and a Training that says how it went. The loop
-is the Trainer of transformers; ours are the batches, the loss, the schedule and the Course, which decides
+is the Trainer of transformers; ours are the batches, the loss, the Schedule and the Course, which decides
 when to stop. Knows nothing about files, drafts or the held-out posts.
 
 Of several processes, each learns from its share of every batch; the steps, and what comes of them, are those of one
@@ -10,17 +10,15 @@ process. The leader alone has a Course, and the helpers take from it how far the
 """
 
 import gc
-import math
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader
 from transformers import (
     AutoModelForCausalLM,
@@ -33,23 +31,13 @@ from transformers import (
 )
 
 from utils import adapters, environment, memory, processes, threads
-from utils.course import Conditions, Course, Training, enough_tokens
+from utils.course import Conditions, Course, Training
 from utils.dataset import Example, PostDataset
 from utils.events import Event
 from utils.language_model import LanguageModel
+from utils.schedule import Schedule, planned
 from utils.scoring import collate, cross_entropy
 from utils.settings import TrainingSettings
-
-STEP_TIME = 0.04
-"""The share of the training time that one step may take: a step that has begun is finished, however slow the machine
-has become meanwhile, and the schedule of the learning rate wants dozens of them."""
-
-SHORT_RATE = 2.0
-"""How many times as high the learning rate gets in a training that is over after few posts; in between, the more of
-them are read the lower. The longer a training, the lower the best rate (Bjorck et al. 2024, arXiv:2409.19913)."""
-
-SCORING_GAIN = 2.0
-"""A text is scored in half the time that it takes to learn from it: forwards alone, and not backwards as well."""
 
 SHORT = 128
 """Tokens up to which a CPU computes attention in bfloat16 the plain way, with all weights in memory: forwards and
@@ -58,9 +46,6 @@ backwards took 2 ms for 14 posts of 37 tokens and 4 ms for 4 of 128, PyTorch's f
 BYTES_A_ROUND = 12
 """For each parameter that learns, in float32: its value until all rounds are over (4), its part in their mean (4), and
 as much as a Trainer may leave behind."""
-
-FEWEST_TOKENS = 128
-"""Smaller batches hardly take less time: the optimiser and the reading of the weights are the same for all."""
 
 
 def fine_tune(
@@ -72,7 +57,7 @@ def fine_tune(
     """Train as long as the conditions allow, in one round or several; or for `settings.steps` steps."""
     network = language_model.network
     with threads.trials().held() if settings.steps else nullcontext():  # as many steps are to give the same bot
-        settings = _planned(settings, dataset, conditions)
+        settings = planned(settings, dataset, conditions)
         learner, course, training = _round(language_model, dataset, settings, conditions)
         training.learned = learner.learned.as_dict()
         rounds, again = [adapters.learned_by(network)], None
@@ -105,7 +90,8 @@ def _round(
     """Train once from the weights that are there; the learner still has to finish."""
     course = Course(language_model, dataset, settings, conditions)
     at_once = conditions.tokens_at_once if processes.count() == 1 else None  # all have to take as many pieces
-    task = _Task(_beginnings(dataset, at_once), settings, conditions.precision, at_once)
+    given = len(language_model.beginning)
+    task = _Task(_beginnings(dataset, at_once), given, settings, conditions.precision, at_once)
     processes.call_helpers(_help_out, language_model.network.config, task)
     learner = _learn(language_model.network, task, course)
     return learner, course, course.finish()
@@ -136,10 +122,12 @@ def _again(conditions: Conditions, course: Course, number: int) -> Conditions:
 class _Task:
     """What the leader and its helpers have in common.
 
-    settings: as they were planned; a batch is that of all processes together. tokens_at_once: see `Conditions`.
+    given: how many tokens each post begins with that are not asked for. settings: as they were planned; a batch is that
+    of all processes together. tokens_at_once: see `Conditions`.
     """
 
     dataset: PostDataset
+    given: int
     settings: TrainingSettings
     precision: torch.dtype
     tokens_at_once: int | None
@@ -185,8 +173,9 @@ def _learn(network: PreTrainedModel, task: _Task, course: Course | None) -> adap
             train_dataset=task.dataset.training,
             callbacks=[*([course] if course else []), _EndTogether()],
             batches=_Batches(task.dataset, settings.tokens_per_batch, settings.seed),
+            given=task.given,
             tokens_at_once=task.tokens_at_once,
-            optimizers=(optimiser, _Schedule(optimiser, course, settings)),
+            optimizers=(optimiser, Schedule(optimiser, course, settings)),
         )
         trainer.remove_callback(PrinterCallback)
         with learner.learning():
@@ -229,26 +218,6 @@ class _Loss(torch.nn.Module):
         return {"loss": loss * share}
 
 
-def _planned(settings: TrainingSettings, dataset: PostDataset, conditions: Conditions) -> TrainingSettings:
-    """The settings with the batches and the learning rate that suit the time. Asked for steps, they are as they are.
-
-    Batches are smaller where the machine is slow or the time short, and the rate is lower by the root of their share
-    (the square-root rule for Adam, Malladi et al. 2022, arXiv:2205.10287). It is higher where the time ends before the
-    posts have given what they have.
-    """
-    if settings.steps:
-        return settings
-    seconds = max(conditions.ends - conditions.afterwards - time.monotonic(), 0.0)
-    characters_a_token = sum(len(example.text) for example in dataset.training) / dataset.training_tokens()
-    tokens_a_second = processes.count() * conditions.scoring_speed / characters_a_token / SCORING_GAIN
-    fitting = min(STEP_TIME * seconds * tokens_a_second, settings.tokens_per_batch)
-    batch = max(round(fitting), min(FEWEST_TOKENS, settings.tokens_per_batch))
-    read = min(seconds * tokens_a_second / enough_tokens(dataset), 1.0)
-    higher = SHORT_RATE + (1.0 - SHORT_RATE) * read
-    rate = settings.learning_rate * higher * math.sqrt(batch / settings.tokens_per_batch)
-    return replace(settings, tokens_per_batch=batch, learning_rate=min(rate, 1.0))
-
-
 class _Batches:
     """The endless batches of a data set, as a PyTorch batch sampler."""
 
@@ -263,13 +232,14 @@ class _PostTrainer(Trainer):
     """The Trainer with our batches, which tells the course about every batch that it learns from."""
 
     def __init__(
-        self, *, course: Course | None, batches: _Batches, tokens_at_once: int | None, **arguments: Any
+        self, *, course: Course | None, batches: _Batches, given: int, tokens_at_once: int | None, **arguments: Any
     ) -> None:
         super().__init__(**arguments)
-        self._course, self._batches, self._tokens_at_once = course, batches, tokens_at_once
+        self._course, self._batches, self._given, self._tokens_at_once = course, batches, given, tokens_at_once
 
     def get_train_dataloader(self) -> DataLoader:
-        return DataLoader(self.train_dataset, batch_sampler=self._batches, collate_fn=_share_of)
+        collator = partial(_share_of, given=self._given)
+        return DataLoader(self.train_dataset, batch_sampler=self._batches, collate_fn=collator)
 
     def training_step(self, model: torch.nn.Module, inputs: dict[str, Any], *rest: Any) -> torch.Tensor:
         tokens = inputs.pop("tokens")
@@ -277,7 +247,7 @@ class _PostTrainer(Trainer):
             if self._tokens_at_once is None:
                 loss = processes.average(super().training_step(model, inputs, *rest))
             else:
-                pieces = _pieces(inputs, self._tokens_at_once, tokens)
+                pieces = _pieces(inputs, self._tokens_at_once)
                 loss = sum(super(_PostTrainer, self).training_step(model, piece, *rest) for piece in pieces)
                 memory.give_back()
         if self._course:
@@ -285,44 +255,27 @@ class _PostTrainer(Trainer):
         return loss
 
 
-def _pieces(inputs: dict[str, torch.Tensor], tokens_at_once: int, tokens: int) -> Iterator[dict[str, Any]]:
-    """A batch of so many real tokens, some of its rows at a time, each piece with its share of them."""
+def _pieces(inputs: dict[str, torch.Tensor], tokens_at_once: int) -> Iterator[dict[str, Any]]:
+    """A batch, some of its rows at a time, each piece with its share of what is asked for."""
     rows = max(tokens_at_once // inputs["labels"].shape[1], 1)
+    asked = int((inputs["labels"] >= 0).sum())
     for input_ids, labels in zip(inputs["input_ids"].split(rows), inputs["labels"].split(rows), strict=True):
-        yield {"input_ids": input_ids, "labels": labels, "share": int((labels >= 0).sum()) / tokens}
+        yield {"input_ids": input_ids, "labels": labels, "share": int((labels >= 0).sum()) / asked}
 
 
-def _share_of(examples: Sequence[Example]) -> dict[str, Any]:
+def _share_of(examples: Sequence[Example], given: int) -> dict[str, Any]:
     """What this process learns of a batch: every other post, if there are two.
 
-    tokens: to predict in the whole batch. share: how many of them are this process's, times the number of processes,
-    over which gradients are averaged; 1 for one that is alone. A process for which there is no post learns from all of
-    them, and that counts for nothing.
+    given: how many tokens each post begins with that are not asked for. What comes after the very first one is better
+    not asked: where it was, six trainings of twelve broke down at three times the learning rate of 2e-3, and of twelve
+    others none (14 steps of 256 tokens, `sample:keeperfinch`).
+
+    tokens: of the whole batch, but for the first of each post. share: how much of what is asked for is this process's,
+    times the number of processes, over which gradients are averaged; 1 for one that is alone. A process for which there
+    is no post learns from all of them, and that counts for nothing.
     """
     mine = examples[processes.number() :: processes.count()]
-    tokens, own = (sum(len(example.tokens) - 1 for example in some) for some in (examples, mine))
-    # What stands before a post is asked for as well: who prompts a bot with the start token alone gets a post, too.
-    batch = collate([example.tokens for example in mine or examples])
-    return {**batch, "tokens": tokens, "share": processes.count() * own / tokens}
-
-
-class _Schedule(LRScheduler):
-    """Warm-up, then a cosine (Loshchilov and Hutter 2017, arXiv:1608.03983) or a line down to zero.
-
-    Both follow the course's progress, of time or of steps.
-
-    The warm-up starts at a fifth of the peak and not at zero: on a slow machine there are only dozens of steps.
-    """
-
-    def __init__(self, optimiser: torch.optim.Optimizer, course: Course | None, settings: TrainingSettings) -> None:
-        self._course, self._warmup, self._schedule = course, settings.warmup, settings.schedule
-        super().__init__(optimiser)
-
-    def get_lr(self) -> list[float]:
-        progress = processes.share(self._course.progress() if self._course else 0.0)
-        if progress < self._warmup:
-            factor = 0.2 + 0.8 * progress / self._warmup
-        else:
-            done = (progress - self._warmup) / (1 - self._warmup)
-            factor = 0.5 * (1 + math.cos(math.pi * done)) if self._schedule == "cosine" else 1 - done
-        return [base * factor for base in self.base_lrs]
+    asked, own = (sum(len(example.tokens) - given for example in some) for some in (examples, mine))
+    batch = collate([example.tokens for example in mine or examples], [given] * len(mine or examples))
+    tokens = sum(len(example.tokens) - 1 for example in examples)
+    return {**batch, "tokens": tokens, "share": processes.count() * own / asked}
