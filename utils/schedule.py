@@ -57,6 +57,7 @@ class Schedule(LRScheduler):
         super().__init__(optimiser)
 
     def get_lr(self) -> list[float]:
+        """The learning rate of each group of parameters now."""
         progress = processes.share(self._course.progress() if self._course else 0.0)
         if progress < self._warmup:
             factor = 0.2 + 0.8 * progress / self._warmup
