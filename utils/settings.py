@@ -228,8 +228,9 @@ class TrainingSettings:
         LoRA, all layers, rank 32, rate 1e-3            5,753: 1.759    6,698: 1.720    13,882: 1.603
         whole upper half, rate 4e-4                     4,566: 1.757    7,658: 1.695    16,647: 1.598
 
-    In 24 s, some 3,000 tokens, the upper half is ahead by 0.06 (three seeds, in the dev notebook). In a
-    minute or two there is hardly a difference, and with more time LoRA is ahead; so it learns always.
+    In 24 s, some 3,000 tokens, the upper half was ahead by 0.06 there; where two faster cores read 10,000 in that time,
+    by no more than seeds differ (three seeds each, these in the dev notebook). With more time LoRA is ahead; so it
+    learns always.
 
     By turns on two cores (float32), learning took 1 time unit a token with LoRA on all layers, 1 with the upper half
     whole and 1.5 with everything whole: LoRA passes gradients down to the lowest layer, but needs none of the large
@@ -287,9 +288,9 @@ UPDATE_SETTINGS = TrainingSettings(minutes=3.0, learning_rate=1e-3, warmup=0.05,
 
 minutes: on one core 30 steps took 87 s and scoring 92 held-out posts 14 s, so that 390 new posts, with the old ones
     mixed in, are read once and a bit more in about three. What the posts cannot use is not spent.
-learning_rate: less than half of what a new bot gets. From a bot of the older 70 % of `sample:keeperfinch`, 30 steps of LoRA on
-    its other posts and as many old ones, held-out bits per character, old and new: 1.524 and 1.580 before; 1.513 and
-    1.562 at 3e-4, 1.511 and 1.555 at 6e-4, 1.507 and 1.551 at 1e-3, which the validation posts like best, too.
+learning_rate: less than half of what a new bot gets. From a bot of the older 70 % of `sample:keeperfinch`, 30 steps of
+    LoRA on its other posts and as many old ones, held-out bits per character, old and new: 1.524 and 1.580 before;
+    1.513 and 1.562 at 3e-4, 1.511 and 1.555 at 6e-4, 1.507 and 1.551 at 1e-3, as validation posts like best, too.
 """
 
 
