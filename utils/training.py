@@ -173,7 +173,7 @@ def _learn(network: PreTrainedModel, task: _Task, course: Course | None) -> adap
             train_dataset=task.dataset.training,
             callbacks=[*([course] if course else []), _EndTogether()],
             batches=_Batches(task.dataset, settings.tokens_per_batch, settings.seed),
-            given=task.given,
+            data_collator=partial(_share_of, given=task.given),
             tokens_at_once=task.tokens_at_once,
             optimizers=(optimiser, Schedule(optimiser, course, settings)),
         )
@@ -232,14 +232,13 @@ class _PostTrainer(Trainer):
     """The Trainer with our batches, which tells the course about every batch that it learns from."""
 
     def __init__(
-        self, *, course: Course | None, batches: _Batches, given: int, tokens_at_once: int | None, **arguments: Any
+        self, *, course: Course | None, batches: _Batches, tokens_at_once: int | None, **arguments: Any
     ) -> None:
         super().__init__(**arguments)
-        self._course, self._batches, self._given, self._tokens_at_once = course, batches, given, tokens_at_once
+        self._course, self._batches, self._tokens_at_once = course, batches, tokens_at_once
 
     def get_train_dataloader(self) -> DataLoader:
-        collator = partial(_share_of, given=self._given)
-        return DataLoader(self.train_dataset, batch_sampler=self._batches, collate_fn=collator)
+        return DataLoader(self.train_dataset, batch_sampler=self._batches, collate_fn=self.data_collator)
 
     def training_step(self, model: torch.nn.Module, inputs: dict[str, Any], *rest: Any) -> torch.Tensor:
         tokens = inputs.pop("tokens")
