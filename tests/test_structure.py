@@ -16,7 +16,8 @@ MODULES = {
 LAYERS = [
     {"utils.errors", "utils.events", "utils.settings", "utils.colab"},
     {"utils.locks", "utils.processes", "utils.environment", "utils.atomic", "utils.copies", "utils.post_length",
-     "utils.terminal", "utils.report", "utils.pace", "utils.figures", "utils.memory", "utils.threads"},
+     "utils.terminal", "utils.report", "utils.pace", "utils.countdown", "utils.figures",
+     "utils.memory", "utils.threads"},
     {"utils.language_model", "utils.story"},
     {"utils.scoring", "utils.sampling", "utils.bot", "utils.adapters"},
     {"utils.timelines.dates", "utils.timelines.encodings", "utils.timelines.markup", "utils.timelines.plain_text",

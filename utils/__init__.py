@@ -13,6 +13,7 @@ The package in reading order, the order in which the data moves:
     schedule.py     how large the steps are, and how far each goes
     course.py       when to validate, what to keep, when training is over
     pace.py         has the machine slowed down?
+    countdown.py    how long will it still go on?
     threads.py      how many threads pay, with what else runs here?
     bot.py          what is kept                         model and story    -> a folder
     story.py        where a bot comes from, as its bot.json tells it

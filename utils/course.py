@@ -15,6 +15,7 @@ import torch
 from transformers import TrainerCallback
 
 from utils import adapters, environment, threads
+from utils.countdown import ROOM_FOR_A_ROUND, Countdown
 from utils.dataset import PostDataset
 from utils.events import Event, OnEvent, ignore
 from utils.language_model import LanguageModel
@@ -46,9 +47,6 @@ their 1.5: 1.550, and 1.573 after 1.15."""
 
 MOST_PASSES = 4.5
 """No author of a mix is read more often than this, however few their posts; all have an equal say until then."""
-
-ROOM_FOR_A_ROUND = 1.1
-"""Another round begins where this many times the seconds of the first are left; cut short, it would only disturb."""
 
 PATIENCE = 2
 """Training ends when so many validations in a row were no better than the best."""
@@ -132,10 +130,17 @@ class Course(TrainerCallback):
     """Keeps time, validates, remembers the best weights and decides when it is over."""
 
     def __init__(
-        self, language_model: LanguageModel, dataset: PostDataset, settings: TrainingSettings, conditions: Conditions
+        self,
+        language_model: LanguageModel,
+        dataset: PostDataset,
+        settings: TrainingSettings,
+        conditions: Conditions,
+        countdown: Countdown | None = None,
     ) -> None:
+        """countdown: that of the whole training, where this is not its only round."""
         self.dataset, self.settings = dataset, settings
         self._language_model, self._conditions = language_model, conditions
+        self._countdown = countdown or Countdown()
         self._device = environment.device_name(language_model.device)
         self._pace = Pace()
         self._enough_tokens = enough_tokens(dataset)
@@ -284,9 +289,8 @@ class Course(TrainerCallback):
     def _tell(self, learning_rate: float) -> None:
         training, elapsed = self._training, self._elapsed()
         loss = self._loss.item()
-        left = self.seconds_left()
-        if progress := self.progress():  # the posts may be learned before the time is up
-            left = min(left, elapsed * (1 - progress) / progress)
+        learned_for = time.monotonic() - self._learning_began
+        left = self._countdown.note(learned_for, self.progress(), self.seconds_left())
         after = f"{training.steps} of {self.settings.steps} steps" if self.settings.steps else _time_left(left)
         self._say("loss", f"Learning: {after}, on {self._device}", step=training.steps, loss=loss,
                   tokens=training.tokens, tokens_per_second=training.tokens / elapsed, seconds_left=round(left),
@@ -295,7 +299,7 @@ class Course(TrainerCallback):
 
     def _say(self, kind: str, sentence: str, **data: Any) -> None:
         self._conditions.on_event(
-            Event(kind, sentence, self.progress(), {"seconds": round(self._elapsed(), 2), **data})
+            Event(kind, sentence, self._countdown.share, {"seconds": round(self._elapsed(), 2), **data})
         )
 
 

@@ -31,6 +31,7 @@ from transformers import (
 )
 
 from utils import adapters, environment, memory, processes, threads
+from utils.countdown import Countdown
 from utils.course import Conditions, Course, Training
 from utils.dataset import Example, PostDataset
 from utils.events import Event
@@ -58,14 +59,18 @@ def fine_tune(
     network = language_model.network
     with threads.trials().held() if settings.steps else nullcontext():  # as many steps are to give the same bot
         settings = planned(settings, dataset, conditions)
-        learner, course, training = _round(language_model, dataset, settings, conditions)
+        most = _most_rounds(settings, conditions)
+        countdown = Countdown(most)
+        learner, course, training = _round(language_model, dataset, settings, conditions, countdown)
         training.learned = learner.learned.as_dict()
         rounds, again = [adapters.learned_by(network)], None
-        while _may_begin_again(settings, conditions, course, training, len(rounds)):
+        while len(rounds) < most and _may_begin_again(conditions, course, training, len(rounds)):
+            countdown.next_round()
             learner.remove()
             gc.collect()  # a Trainer refers to itself, and to the moments of its optimiser
             other = replace(settings, seed=(settings.seed + len(rounds)) % 2**32)
-            learner, _, again = _round(language_model, dataset, other, _again(conditions, course, len(rounds) + 1))
+            limits = _again(conditions, course, len(rounds) + 1)
+            learner, _, again = _round(language_model, dataset, other, limits, countdown)
             training.add(again)
             if again.stopped or not again.improved:
                 break
@@ -85,10 +90,14 @@ def fine_tune(
 
 
 def _round(
-    language_model: LanguageModel, dataset: PostDataset, settings: TrainingSettings, conditions: Conditions
+    language_model: LanguageModel,
+    dataset: PostDataset,
+    settings: TrainingSettings,
+    conditions: Conditions,
+    countdown: Countdown,
 ) -> tuple[adapters.Learner, Course, Training]:
     """Train once from the weights that are there; the learner still has to finish."""
-    course = Course(language_model, dataset, settings, conditions)
+    course = Course(language_model, dataset, settings, conditions, countdown)
     at_once = conditions.tokens_at_once if processes.count() == 1 else None  # all have to take as many pieces
     given = len(language_model.beginning)
     task = _Task(_beginnings(dataset, at_once), given, settings, conditions.precision, at_once)
@@ -97,14 +106,16 @@ def _round(
     return learner, course, course.finish()
 
 
-def _may_begin_again(
-    settings: TrainingSettings, conditions: Conditions, course: Course, training: Training, rounds: int
-) -> bool:
-    """Whether one round more is wanted, and fits. What has changed the weights themselves cannot begin again."""
-    wanted = settings.rank > 0 and not settings.steps and rounds < settings.rounds and not conditions.tokens_at_once
+def _most_rounds(settings: TrainingSettings, conditions: Conditions) -> int:
+    """How many rounds there may be, at most. What changes the weights themselves cannot begin again."""
+    return 1 if settings.steps or settings.rank == 0 or conditions.tokens_at_once else settings.rounds
+
+
+def _may_begin_again(conditions: Conditions, course: Course, training: Training, rounds: int) -> bool:
+    """Whether one round more makes sense, and fits."""
     is_over = training.stopped or not training.improved or conditions.should_stop()
     fits = memory.available() > BYTES_A_ROUND * (rounds + 1) * training.learned["parameters"]
-    return wanted and not is_over and fits and course.seconds_left() > course.takes_again()
+    return not is_over and fits and course.seconds_left() > course.takes_again()
 
 
 def _again(conditions: Conditions, course: Course, number: int) -> Conditions:
