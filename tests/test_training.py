@@ -123,6 +123,16 @@ def test_a_slow_machine_takes_smaller_steps_at_a_rate_that_is_smaller_by_the_roo
     assert 0.7 * peak / 2 < rates[1] <= 1.05 * peak / 2, "a quarter of the tokens in a step"
 
 
+def test_a_model_that_is_twice_as_wide_learns_at_half_the_rate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, rates = save_tiny_model(tmp_path / "model"), []
+    for width in (64, 32, 16):  # the model has 32
+        monkeypatch.setattr("utils.schedule.TUNED_WIDTH", width)
+        events: list[Event] = []
+        learn(model, events, steps=20)
+        rates.append(max(event.data["learning_rate"] for event in events if event.kind == "loss"))
+    assert rates[0] == rates[1] and rates[2] == pytest.approx(rates[1] / 2)
+
+
 def test_more_time_than_the_posts_can_use_is_not_spent(tmp_path: Path) -> None:
     events: list[Event] = []
     model, training = learn(save_tiny_model(tmp_path / "model"), events, minutes=5, rounds=1)

@@ -27,12 +27,20 @@ FEWEST_TOKENS = 128
 """Smaller batches hardly take less time: the optimiser and the reading of the weights are the same for all."""
 
 
-def planned(settings: TrainingSettings, dataset: PostDataset, conditions: Conditions) -> TrainingSettings:
-    """The settings with the batches and the learning rate that suit the time. Asked for steps, they are as they are.
+TUNED_WIDTH = 576
+"""The width, numbers in a hidden state, of the model with which the learning rate was chosen: the default one."""
 
+
+def planned(settings: TrainingSettings, width: int, dataset: PostDataset, conditions: Conditions) -> TrainingSettings:
+    """The settings with the batches and the learning rate that suit the model and the time.
+
+    width: of the model. The rate is lower by as much as that is larger than `TUNED_WIDTH` (for Adam, Yang et al. 2022,
+    arXiv:2203.03466; of LoRA, Schulman et al. 2025, "LoRA Without Regret", fitted a power of 0.78 to Llama models), and
+    not raised for a smaller one. That is theirs; no wider model was measured here.
     Batches are smaller where the machine is slow or the time short, and the rate is lower by the root of their share
-    (the square-root rule for Adam, Malladi et al. 2022, arXiv:2205.10287).
+    (the square-root rule for Adam, Malladi et al. 2022, arXiv:2205.10287). Asked for steps, batches are as they are.
     """
+    settings = replace(settings, learning_rate=settings.learning_rate * min(TUNED_WIDTH / width, 1.0))
     if settings.steps:
         return settings
     seconds = max(conditions.ends - conditions.afterwards - time.monotonic(), 0.0)

@@ -58,7 +58,8 @@ def fine_tune(
     """Train as long as the conditions allow, in one round or several; or for `settings.steps` steps."""
     network = language_model.network
     with threads.trials().held() if settings.steps else nullcontext():  # as many steps are to give the same bot
-        settings = planned(settings, dataset, conditions)
+        width = network.get_input_embeddings().weight.shape[1]
+        settings = planned(settings, width, dataset, conditions)
         most = _most_rounds(settings, conditions)
         countdown = Countdown(most)
         learner, course, training = _round(language_model, dataset, settings, conditions, countdown)

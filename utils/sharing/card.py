@@ -178,7 +178,7 @@ def _training(story: Story) -> str:
         base = "a model of its maker’s own, whose licence its maker knows"
     steps, minutes = settings.get("steps"), settings.get("minutes", 0)
     length = f"{steps:,} steps" if steps else f"at most {minutes:g} minutes in all"
-    fitted = "" if steps else " (lower where steps were small)"
+    fitted = " (less for a wide model)" if steps else " (less for a wide model, or where steps were small)"
     read = f"In {length} it read"
     if settings.get("update"):
         read = f"Its first training took {length}; with its updates it has read"
