@@ -27,7 +27,7 @@ from utils.terminal import Interrupt, Screen, as_card
     type=click.FloatRange(0.01, 5),
     default=1.0,
     show_default=True,
-    help="How daring, above 0; 0.7 is tame, 1.3 is wild.",
+    help="How daring, above 0; at 0.8 drafts make more sense and are more alike, at 1.3 they are wild.",
 )
 @click.option(
     "--top-p",

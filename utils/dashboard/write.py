@@ -39,6 +39,7 @@ class WriteRegion(Region):
     TITLE = "3. Write"
     SENTENCE = "The bot writes posts that its author never wrote. Each says so, also when you copy it."
     CLOSED = "This opens when there is a bot: train one above, or open an earlier one below."
+    ABOUT_DARING = "Below 1 the posts make more sense, and are more alike. Above it they surprise more."
 
     def __init__(self, visitor: Visitor) -> None:
         super().__init__()
@@ -56,6 +57,7 @@ class WriteRegion(Region):
             widgets.FloatSlider(WritingSettings().temperature, min=0.3, max=1.6, step=0.1, readout_format=".1f",
                                 description="How daring")
         )  # fmt: skip
+        about_daring = widgets.HTML(f'<p class="ht-note">{escape(self.ABOUT_DARING)}</p>')
         self._write = button("Write", "Write posts in this voice", main=True)
         self._stop = button("Stop", "Write no more")
         self._stop.disabled = True
@@ -71,7 +73,7 @@ class WriteRegion(Region):
         self._drafts = widgets.VBox()
         self._kept = widgets.VBox()
         self.body.children = [
-            self._voice, self._opening, self._count, self._daring, row(self._write, self._stop),
+            self._voice, self._opening, self._count, self._daring, about_daring, row(self._write, self._stop),
             self._progress.widget, self.status.widget, self._drafts, self._kept, self._server,
             self._about_server.widget, _SliderNames(),
         ]  # fmt: skip
