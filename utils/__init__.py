@@ -36,6 +36,7 @@ The package in reading order, the order in which the data moves:
     dashboard/      the page: a class for each region of the screen
 
     scoring.py      bits per character of a text under a model
+    head.py         the last matrix: logits, and the loss
     sampling.py     texts from a model, side by side
     copies.py       does this text repeat one of those?
     language_model.py  a network, its tokenizer, and the tokens around a post

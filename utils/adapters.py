@@ -4,14 +4,18 @@ In: a pre-trained network and the settings. Out: the parameters that learn, ever
 they have learned, a network without anything added to it. Knows nothing about posts or time.
 """
 
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
+from utils.head import Head
 from utils.settings import TrainingSettings
 
 if TYPE_CHECKING:
@@ -43,7 +47,8 @@ class Learner:
     """A network of which a part learns.
 
     With a rank, that is LoRA (Hu et al. 2021, arXiv:2106.09685) on every linear map of the layers that
-    learn, by PEFT; without, all weights of these layers. Embeddings and the other layers stay as they are.
+    learn, and on the head, by PEFT; without, all weights of these layers. The other layers stay as they are, and the
+    embeddings, unless they are the head.
     """
 
     def __init__(self, network: nn.Module, settings: TrainingSettings, rounds: int = 1) -> None:
@@ -52,8 +57,11 @@ class Learner:
         self._adapted: PeftModel | None = None
         layers = learning_layers(network, settings)
         network.requires_grad_(False)
+        self._tied = None
         if settings.rank:
             self._adapted = _add_low_rank(network, layers, settings.rank * rounds, settings.seed)
+            if network.get_input_embeddings().weight is network.get_output_embeddings().weight:
+                self._tied = network.get_input_embeddings().register_forward_hook(partial(_with_head, network))
         else:
             for parameter in _parameters(layers):
                 parameter.requires_grad_(True)
@@ -79,16 +87,24 @@ class Learner:
 
     def remove(self) -> None:
         """Take LoRA's matrices out, so that the network is as it was."""
-        self._adapted.unload()
+        self._untie()
+        with _without_warnings():
+            self._adapted.unload()
 
     def finish(self) -> None:
         """Merge what was learned into the network's own weights, and round them as they will be saved."""
+        self._untie()
         if self._adapted is not None:
-            self._adapted.merge_and_unload()
+            with _without_warnings():
+                self._adapted.merge_and_unload()
         with torch.no_grad():
             for parameter in self.network.parameters():
                 parameter.copy_(parameter.half())
         self.network.requires_grad_(False).eval()
+
+    def _untie(self) -> None:
+        if self._tied:
+            self._tied.remove()
 
 
 def learned_by(network: nn.Module) -> Weights:
@@ -119,7 +135,8 @@ def count_learned(network: nn.Module, settings: TrainingSettings) -> int:
     layers = learning_layers(network, settings)
     if not settings.rank:
         return sum(parameter.numel() for parameter in _parameters(layers))
-    return sum(settings.rank * sum(linear.weight.shape) for linear in _linear_maps(network, layers).values())
+    maps = [*_linear_maps(network, layers).values(), network.get_output_embeddings()]
+    return sum(settings.rank * sum(linear.weight.shape) for linear in maps)
 
 
 def backward_width(network: nn.Module, settings: TrainingSettings) -> int:
@@ -164,10 +181,31 @@ def _add_low_rank(network: nn.Module, layers: list[nn.Module], rank: int, seed: 
 
     torch.manual_seed(seed)  # one of the two matrices begins with chance, the other with zeros
     linear = _linear_maps(network, layers)
+    names = [name for name, module in network.named_modules() if module is network.get_output_embeddings()]
     config = LoraConfig(
         r=rank,
         lora_alpha=SCALE * rank,
-        target_modules=list(linear),
+        target_modules=[*linear, *names],
         fan_in_fan_out=any(isinstance(module, Conv1D) for module in linear.values()),  # GPT-2's way
     )
-    return get_peft_model(network, config)
+    with _without_warnings():
+        return get_peft_model(network, config)
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Without those of PEFT about a head that is the embeddings, too, and about GPT-2's, which is not Conv1D's way."""
+    with warnings.catch_warnings():
+        for message in (".*tie_word_embeddings", "fan_in_fan_out is set to True"):
+            warnings.filterwarnings("ignore", message=message)
+        yield
+
+
+def _with_head(
+    network: nn.Module, embeddings: nn.Module, inputs: tuple[torch.Tensor], out: torch.Tensor
+) -> torch.Tensor:
+    """What comes out of embeddings that are the head, too, with what LoRA adds to that: once merged, it will be in
+    both. It learns as the head alone."""
+    added = Head.of(network)
+    with torch.no_grad(), torch.autocast(out.device.type, enabled=False):
+        return out + added.scale * F.embedding(inputs[0], added.up) @ added.down

@@ -15,7 +15,7 @@ import torch
 
 from utils import memory
 from utils.adapters import backward_width, count_learned
-from utils.scoring import PIECE
+from utils.head import PIECE
 
 if TYPE_CHECKING:
     from torch import nn

@@ -16,6 +16,7 @@ import torch
 from torch.nn import functional as F
 
 from utils import threads
+from utils.head import Head
 from utils.language_model import LanguageModel
 
 if TYPE_CHECKING:
@@ -27,13 +28,6 @@ IGNORED = -100
 LINEAR_HEADS = {"gpt2", "llama", "mistral", "qwen2", "qwen3"}
 """Architectures whose logits are the last hidden state times the output embeddings and nothing else, so
 that the loss can be taken in pieces. For others the model's own logits are used."""
-
-OTHER_WAY_ROUND = range(6, 33)
-"""Numbers of rows for which head times hidden states is faster than hidden states times head."""
-
-PIECE = 256
-"""Rows of logits in memory at a time. On two cores, 1,024 rows of SmolLM2's 49,152 columns, forward and
-backward: 1.09 s in pieces of 256, 1.26 of 128, 1.71 of 64, 1.41 whole; the products alone 0.85."""
 
 SCORING_TOKENS = 256
 """Tokens in one batch while scoring, padding included. The 131 held-out posts of `sample:keeperfinch` took two cores
@@ -106,34 +100,19 @@ def cross_entropy(
         logits = network(input_ids=input_ids, use_cache=False).logits[real]
         return F.cross_entropy(logits.float(), labels[real], reduction=reduction)
     hidden = network.base_model(input_ids=input_ids, use_cache=False).last_hidden_state[real]
-    head = network.get_output_embeddings().weight
-    # On a CPU, "auto" would make float32 of the operands again.
-    policy = "auto" if hidden.device.type == "cuda" else "compact"
     with torch.autocast(hidden.device.type, enabled=False):
-        return F.linear_cross_entropy(
-            hidden.to(head_precision),
-            head.to(head_precision),
-            labels[real],
-            reduction=reduction,
-            options=torch.nn.LinearCrossEntropyOptions(batch_chunk_size=PIECE, acc_policy=policy),
-        ).float()
+        return Head.of(network).cross_entropy(hidden.to(head_precision), labels[real], reduction)
 
 
 def next_token_logits(network: "PreTrainedModel", input_ids: torch.Tensor, cache: "Cache") -> torch.Tensor:
     """Logits of the token after the last one of each row, (rows, vocabulary), in float32.
 
-    input_ids: (rows, length), the tokens that the cache does not hold yet. The product with the head is
-    written the other way round where that is faster: on one core 21 ms and not 34 for ten rows, but 20 and
-    not 9 for three, 38 and not 32 for fifty.
+    input_ids: (rows, length), the tokens that the cache does not hold yet.
     """
     if network.config.model_type not in LINEAR_HEADS:
         return network(input_ids=input_ids, past_key_values=cache).logits[:, -1].float()
     hidden = network.base_model(input_ids=input_ids, past_key_values=cache).last_hidden_state[:, -1]
-    head = network.get_output_embeddings().weight
-    head = head.to(hidden.dtype)
-    if len(hidden) not in OTHER_WAY_ROUND:
-        return torch.mm(hidden, head.t()).float()
-    return torch.mm(head, hidden.t()).t().contiguous().float()
+    return Head.of(network).logits(hidden)
 
 
 def autocast(device: torch.device, precision: torch.dtype) -> AbstractContextManager:

@@ -158,7 +158,9 @@ def _learn(network: PreTrainedModel, task: _Task, course: Course | None) -> adap
     """Run the Trainer, in the leader with its course."""
     settings = task.settings
     learner = adapters.Learner(network, settings)
-    optimiser = torch.optim.AdamW(learner.parameters, lr=settings.learning_rate, betas=(0.9, 0.99), weight_decay=0.0)
+    optimiser = torch.optim.AdamW(
+        learner.parameters, lr=settings.learning_rate, betas=(0.9, 0.99), weight_decay=0.0, fused=True
+    )
     with tempfile.TemporaryDirectory() as scratch, processes.losses_in_words():
         arguments = TrainingArguments(
             output_dir=scratch,
