@@ -32,6 +32,12 @@ def test_each_round_that_begins_is_one_less_to_come() -> None:
     assert left == pytest.approx([110, 70, 30])
 
 
+def test_a_round_that_just_does_not_fit_is_not_expected_again_by_the_next_step() -> None:
+    countdown = Countdown(rounds=3)
+    left = [countdown.note(**QUARTER, at_most=at_most) for at_most in (119, 117, 120)]
+    assert left == pytest.approx([110, 70, 70])
+
+
 def test_the_share_that_is_over_counts_all_rounds_and_never_goes_back() -> None:
     countdown = Countdown(rounds=2)
     time.sleep(0.02)

@@ -31,8 +31,8 @@ Weights = dict[str, torch.Tensor]
 
 @dataclass(frozen=True)
 class Learned:
-    """What learns: the kind, in words; how many of the layers; the rank of LoRA's matrices, 0 for whole
-    weights; the number of parameters."""
+    """What learns: the kind, in words; how many of the layers; the rank of LoRA's matrices, on the head as well, 0 for
+    whole weights; the number of parameters."""
 
     kind: str
     layers: int

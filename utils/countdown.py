@@ -17,23 +17,26 @@ class Countdown:
     def __init__(self, rounds: int = 1) -> None:
         """rounds: how many there may be, at most."""
         self.share = 0.0
-        self._rounds_to_come = rounds - 1
+        self._rounds_to_come = self._expected = rounds - 1
         self._began = time.monotonic()
 
     def next_round(self) -> None:
         """A round is over, and another one begins."""
         self._rounds_to_come -= 1
+        self._expected = self._rounds_to_come
 
     def note(self, seconds: float, share: float, at_most: float) -> float:
-        """Seconds until training is over, as it looks now. `share` of it follows, and never goes back.
+        """Seconds until training is over, as it looks now. `share` of it follows, and never goes back. A round that is
+        not expected any more is not expected again until the next begins, or the seconds would leap to and fro.
 
         seconds: that this round has learned for. share: of this round that is over, above 0. at_most: seconds after
         which everything has to be over.
         """
         whole = seconds / share
         left = min(whole - seconds, at_most)
-        if self._rounds_to_come and whole:
-            left += whole * min(self._rounds_to_come, int((at_most - left) / (ROOM_FOR_A_ROUND * whole)))
+        if self._expected and whole:
+            self._expected = min(self._expected, int((at_most - left) / (ROOM_FOR_A_ROUND * whole)))
+            left += whole * self._expected
         over = time.monotonic() - self._began
         self.share = max(self.share, over / (over + left))
         return left

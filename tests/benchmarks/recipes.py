@@ -94,10 +94,10 @@ NAMES = {
 
 
 def settings(recipe: str, minutes: float | None) -> dict[str, Any]:
-    """The settings of a recipe; of ours they are the defaults of the command line, whatever they are today, and what
-    stands before each post."""
+    """The settings of a recipe; of ours they are the defaults of the command line, whatever they are today, what stands
+    before each post, and what learns beside the layers."""
     if recipe == "ours":
-        return {**asdict(TrainingSettings(minutes=minutes or 5.0)), "opening_mark": OPENING_MARK}
+        return {**asdict(TrainingSettings(minutes=minutes or 5.0)), "opening_mark": OPENING_MARK, "besides": "head"}
     return SETTINGS[recipe]
 
 
