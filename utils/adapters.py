@@ -57,11 +57,11 @@ class Learner:
         self._adapted: PeftModel | None = None
         layers = learning_layers(network, settings)
         network.requires_grad_(False)
-        self._tied = None
+        self._hook = None
         if settings.rank:
             self._adapted = _add_low_rank(network, layers, settings.rank * rounds, settings.seed)
             if network.get_input_embeddings().weight is network.get_output_embeddings().weight:
-                self._tied = network.get_input_embeddings().register_forward_hook(partial(_with_head, network))
+                self._hook = network.get_input_embeddings().register_forward_hook(partial(_with_head, network))
         else:
             for parameter in _parameters(layers):
                 parameter.requires_grad_(True)
@@ -87,13 +87,13 @@ class Learner:
 
     def remove(self) -> None:
         """Take LoRA's matrices out, so that the network is as it was."""
-        self._untie()
+        self._unhook()
         with _without_warnings():
             self._adapted.unload()
 
     def finish(self) -> None:
         """Merge what was learned into the network's own weights, and round them as they will be saved."""
-        self._untie()
+        self._unhook()
         if self._adapted is not None:
             with _without_warnings():
                 self._adapted.merge_and_unload()
@@ -102,9 +102,10 @@ class Learner:
                 parameter.copy_(parameter.half())
         self.network.requires_grad_(False).eval()
 
-    def _untie(self) -> None:
-        if self._tied:
-            self._tied.remove()
+    def _unhook(self) -> None:
+        """Leave the embeddings alone again, before LoRA leaves the head; see `_with_head`."""
+        if self._hook:
+            self._hook.remove()
 
 
 def learned_by(network: nn.Module) -> Weights:

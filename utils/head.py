@@ -88,17 +88,15 @@ class _LowRankCrossEntropy(torch.autograd.Function):
         low = F.linear(hidden, thin)
         total = torch.zeros((), device=hidden.device)
         to_hidden, to_low, to_up = torch.empty_like(hidden), torch.empty_like(low), torch.zeros_like(up)
-        for rows, own, labels_own, low_own in zip(
-            torch.arange(len(hidden), device=hidden.device).split(PIECE),
-            hidden.split(PIECE), labels.split(PIECE), low.split(PIECE), strict=True,
-        ):  # fmt: skip
+        pieces = (each.split(PIECE) for each in (hidden, labels[:, None], low, to_hidden, to_low))
+        for own, label, low_own, to_own, to_low_own in zip(*pieces, strict=True):
             logits = torch.mm(own, weight.t()).addmm_(low_own, wide.t(), alpha=scale)
-            right = logits.gather(1, labels_own[:, None])
+            right = logits.gather(1, label)
             total += (logits.logsumexp(1).float() - right[:, 0].float()).sum()
             if learns:
-                wrong = torch.softmax(logits, 1).scatter_add_(1, labels_own[:, None], torch.full_like(right, -1))
-                to_low[rows] = torch.mm(wrong, wide)
-                to_hidden[rows] = torch.mm(wrong, weight)
+                wrong = torch.softmax(logits, 1).scatter_add_(1, label, torch.full_like(right, -1))
+                torch.mm(wrong, wide, out=to_low_own)
+                torch.mm(wrong, weight, out=to_own)
                 to_up += torch.mm(wrong.t(), low_own)
         if learns:
             to_hidden.addmm_(to_low, thin, alpha=scale)

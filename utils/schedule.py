@@ -26,7 +26,6 @@ SCORING_GAIN = 2.0
 FEWEST_TOKENS = 128
 """Smaller batches hardly take less time: the optimiser and the reading of the weights are the same for all."""
 
-
 TUNED_WIDTH = 576
 """The width, numbers in a hidden state, of the model with which the learning rate was chosen: the default one."""
 
