@@ -15,6 +15,7 @@ QUARTER = {"seconds": 10, "share": 0.25}
         (1, 20, 20),
         (3, 500, 110),
         (3, 80, 70),  # a third one would not fit
+        (3, 67, 67),  # a second one fits but for its last seconds
         (3, 60, 30),
         (3, 20, 20),
     ],
@@ -34,7 +35,7 @@ def test_each_round_that_begins_is_one_less_to_come() -> None:
 
 def test_a_round_that_just_does_not_fit_is_not_expected_again_by_the_next_step() -> None:
     countdown = Countdown(rounds=3)
-    left = [countdown.note(**QUARTER, at_most=at_most) for at_most in (119, 117, 120)]
+    left = [countdown.note(**QUARTER, at_most=at_most) for at_most in (111, 105, 120)]
     assert left == pytest.approx([110, 70, 70])
 
 

@@ -6,8 +6,11 @@ it, and the share of the whole training that is over. Knows nothing about what i
 
 import time
 
-ROOM_FOR_A_ROUND = 1.1
-"""Another round begins where this many times the seconds of the first are left; cut short, it would only disturb."""
+ROOM_FOR_A_ROUND = 0.9
+"""Another round begins where this share of the seconds of the first is left; its learning rate is down at zero when
+they are over. Cut short by more, it disturbs more than it gives. `sample:keeperfinch`, validation and held-out posts,
+after one round of 75 steps 1.465 and 1.480, and the mean of it and one more of 75 1.453 and 1.465, of 52 1.464 and
+1.472, of 38 1.472 and 1.478; of two of 75 and one of 52 1.458 and 1.468, one of 38 1.461 and 1.468."""
 
 
 class Countdown:
@@ -35,8 +38,8 @@ class Countdown:
         whole = seconds / share
         left = min(whole - seconds, at_most)
         if self._expected and whole:
-            self._expected = min(self._expected, int((at_most - left) / (ROOM_FOR_A_ROUND * whole)))
-            left += whole * self._expected
+            self._expected = min(self._expected, int((at_most - left) / whole + 1 - ROOM_FOR_A_ROUND))
+            left = min(left + whole * self._expected, at_most)
         over = time.monotonic() - self._began
         self.share = max(self.share, over / (over + left))
         return left

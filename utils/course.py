@@ -36,14 +36,15 @@ only some are looked at. All after the start may take twice that; on a slow mach
 FEWEST_VALIDATION_POSTS = 10
 """Fewer posts than this say more about themselves than about the model."""
 
-PASSES, PASSES_OF_FEW, ENOUGH_TOKENS = 1.15, 1.5, 36_000
+PASSES, PASSES_OF_FEW, ENOUGH_TOKENS = 1.15, 1.5, 18_000
 """A round ends after the first of these passes over the posts, or where they are so few that these are not the tokens
-of 70 steps, after at most the second, if the time has not ended it before; the learning rate reaches zero then. With
+of 35 steps, after at most the second, if the time has not ended it before; the learning rate reaches zero then. With
 more, the posts are known by heart: `sample:keeperfinch`, LoRA of rank 16, held-out bits per character, 1.514 after 1.6
-passes, 1.524 after 2.2 at half the learning rate, 1.549 after 3. At today's rate, on validation posts: 1.515 after 62
-steps (1.0), 1.505 after 71 (1.15), 1.503 after 93 (1.5). In five minutes on two cores with bfloat16, three rounds of
-1.15 fit in, whose mean has 1.491 on held-out posts; of 1.5 only two: 1.504. The 700 posts of `sample:unit7bakes` want
-their 1.5: 1.550, and 1.573 after 1.15."""
+passes, 1.524 after 2.2 at half the learning rate, 1.549 after 3. At today's rate, on validation posts, and the head as
+it was: 1.515 after 62 steps (1.0), 1.505 after 71 (1.15), 1.503 after 93 (1.5), of which fewer rounds fit in. With the
+head, every second post of it, the mean of two rounds on validation and on held-out posts: 1.535 and 1.524 after 0.9
+passes, 1.519 and 1.508 after 1.2, 1.519 and 1.518 after 1.4; every eighth: 1.681 and 1.671 after 1.1, 1.650 and 1.639
+after 1.5, 1.687 and 1.685 after 2.3."""
 
 MOST_PASSES = 4.5
 """No author of a mix is read more often than this, however few their posts; all have an equal say until then."""
