@@ -90,9 +90,12 @@ def test_what_stands_before_a_post_is_not_asked_for_and_costs_no_bits(language_m
     assert [int((labels >= 0).sum()) for labels in asked] == [len(example.tokens) - 2] * 2
 
 
-def test_bfloat16_scores_about_the_same(language_model) -> None:
+def test_bfloat16_scores_about_the_same_and_leaves_other_products_alone(language_model) -> None:
+    left, right = torch.randn(64, 64), torch.randn(64, 64)
+    product = left @ right
     whole, half = score(language_model, TEXTS), score(language_model, TEXTS, torch.bfloat16)
     assert half.bits == pytest.approx(whole.bits, rel=0.01)
+    assert torch.equal(left @ right, product)
 
 
 def test_the_bits_of_tokens_and_of_words_add_up_to_those_of_the_text(language_model) -> None:
