@@ -61,6 +61,8 @@ def test_a_head_that_is_the_embeddings_too_scores_alike_before_and_after_it_is_m
     untrained = score(model, texts).bits
     learner = Learner(model.network, TrainingSettings(rank=4))
     cross_entropy(model.network, **collate([model.encode(text) for text in texts])).backward()
+    added = Head.of(model.network)
+    assert added.up.grad.norm() > 0, "the head learns"
     with torch.no_grad():
         for parameter in learner.parameters:
             parameter.normal_(std=0.2)

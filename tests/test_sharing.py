@@ -183,7 +183,9 @@ def test_the_story_that_is_told_has_no_file_no_folder_and_no_name_made_from_one(
 
 def test_the_card_names_the_layers_that_learned() -> None:
     lower = replace(STORY, settings={**STORY.settings, "learned_end": "lower", "learned_share": 0.5, "rank": 8})
-    assert "rank 8 on the lower 50% of its layers" in model_card(told(lower, Maker("mine")), FACTS)
+    assert "rank 8 on the lower 50% of its layers learned" in model_card(told(lower, Maker("mine")), FACTS)
+    with_head = replace(lower, settings={**lower.settings, "head_learned": True})
+    assert "its layers and on its head learned" in model_card(told(with_head, Maker("mine")), FACTS)
 
 
 def test_what_is_added_to_a_story_later_does_not_leave_by_accident() -> None:

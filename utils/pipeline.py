@@ -148,7 +148,7 @@ def make_bot(
     for sentence in frugal.given_up():
         warn(sentence)
     parts = dataset.build(timelines, language_model.encode, settings.seed)
-    chosen = {**asdict(settings), "cleaning": asdict(cleaning)}
+    chosen = {**asdict(settings), "cleaning": asdict(cleaning), "head_learned": settings.rank > 0}
     machine = {
         "device": environment.device_name(device),
         "precision": str(frugal.precision).removeprefix("torch."),

@@ -38,7 +38,7 @@ FIGURES = {
     "posts": {"fetched", *REASONS, "kept"},
     "parts": {"training", "validation", "held_out", "near_duplicates"},
     "held_out": {"posts", "characters", "bits_per_character_before", "bits_per_character"},
-    "settings": {field.name for field in fields(TrainingSettings)} - {"model"},
+    "settings": {field.name for field in fields(TrainingSettings)} - {"model"} | {"head_learned"},
 }
 """What is passed on of these, by name: what is added to a story later does not leave by accident."""
 

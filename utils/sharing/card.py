@@ -199,7 +199,8 @@ def _what_learned(settings: dict[str, Any]) -> str:
     layers = (
         "all of its layers" if share == 1 else f"the {settings.get('learned_end', ENDS[0])} {share:.0%} of its layers"
     )
-    return f"LoRA matrices of rank {rank} on {layers} and on its head" if rank else layers
+    head = " and on its head" if settings.get("head_learned") else ""  # of an early bot it did not
+    return f"LoRA matrices of rank {rank} on {layers}{head}" if rank else layers
 
 
 def _figures(story: Story, facts: CardFacts) -> str:
