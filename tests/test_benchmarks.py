@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 from benchmarks import __main__ as command
-from benchmarks import figure, loaded, material, reading, recipes, rivals, table
+from benchmarks import figure, loaded, material, overview, reading, recipes, rivals, table
 from benchmarks.arithmetic import Shape, training_operations
 from benchmarks.plan import Run, plan
 from benchmarks.results import Results
@@ -204,6 +204,60 @@ def test_the_table_gives_means_spreads_and_the_ratio_of_the_first_budget_that_is
 def test_there_is_no_ratio_to_a_recipe_that_was_cut_off_and_none_where_nothing_got_there() -> None:
     assert table.headline([record("ancestor", 2.0, 60, blocks=24), record("ours", 1.7, 60, 1)]) is None
     assert "No budget" in table.headline([record("ancestor", 1.5, 60), record("ours", 1.7, 60, 1)])
+
+
+def test_the_headline_says_what_the_ratio_is_of_everything_and_of_training_alone() -> None:
+    ours = record("ours", 1.58, 30, 0.5)
+    ours["seconds"]["train"] = 20.0
+    told = table.headline([record("ancestor", 1.6, 600), record("ours", 1.7, 15, 0.25), ours])
+    assert "ended at 1.600 after 600 s of training" in told
+    assert "after 30 s, everything included, which is 1/20.0 of the time; 20 s of these were training, 1/30.0." in told
+
+
+def of_today(*records: dict) -> list[dict]:
+    """Those records as if they were measured with the settings that the recipes have."""
+    for one in records:
+        run = one["conditions"]["run"]
+        one["conditions"]["settings"] = recipes.settings(run["recipe"], run["minutes"])
+    return list(records)
+
+
+def test_the_readmes_table_has_authors_beside_each_other_and_says_what_is_owed(tmp_path: Path) -> None:
+    other = record("ours", 1.1, 58, 1)
+    other["conditions"]["run"]["author"] = "/home/somebody/mine.csv"
+    records = of_today(
+        record("ours", 1.7, 58, 1),
+        record("trl", 1.6, 300, 5, curve=[[0.0, 2.5], [100.0, 1.55], [300.0, 1.6]]),
+        record("trl", 1.7, 310, 5, seed=1, curve=[[0.0, 2.5], [110.0, 1.57], [310.0, 1.7]], tokens_per_second=300.0),
+        other,
+    )
+    records.append(record("ours", 1.0, 58, 2))  # measured with other settings
+    readme = tmp_path / "README.md"
+    readme.write_text(f"Before.\n\n{overview.BEGIN}{overview.END}\n\nAfter.\n")
+    overview.write(records, records[0]["conditions"]["machine"], readme)
+    text = readme.read_text()
+    assert text.startswith("Before.\n") and text.endswith("\nAfter.\n")
+    assert "| recipe | `unit7bakes` | mine | tokens a second |" in text
+    assert (
+        "| TRL, packing | 1.650 ± 0.050 after 305 s; at best 1.560 after 105 s | owed | 100 to 300 | 25% | 2.0 GB |"
+        in text
+    )
+    assert "| HuggingTweets, 1 min | 1.700 after 58 s | 1.100 after 58 s | 100 | 25% | 2.0 GB |" in text
+    assert "2 min" not in text
+    assert overview.written(readme) == (
+        "Abacus 2, 2 cores",
+        overview.render(records, records[0]["conditions"]["machine"]),
+    )
+
+
+def test_the_readme_says_what_the_results_do() -> None:
+    records = Results(ROOT / "tests/benchmarks/results.json").records
+    machine, block = overview.written(ROOT / "README.md")
+    measured = [
+        one["conditions"]["machine"] for one in records if overview.name(one["conditions"]["machine"]) == machine
+    ]
+    assert measured, "the README's machine has results"
+    assert overview.render(records, measured[0]) == block, "make benchmark BENCHMARK=--readme renews it"
 
 
 def curves(author: str) -> list[dict]:
@@ -446,6 +500,6 @@ def test_writing_and_reading_are_kept_and_shown_like_the_rest(
     assert "4 times as many posts take" in text
     said = capfd.readouterr().err
     assert "s for ten drafts from a loaded bot" in said
-    bench.draw(runs)
+    bench.draw(bench.done(runs))
     assert not (tmp_path / "results.svg").exists(), "there is no curve to draw"
     assert not list(Path.cwd().rglob("bot")), "no bot is left behind"

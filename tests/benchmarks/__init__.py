@@ -16,6 +16,7 @@ In reading order:
     process.py      how a process is started and ended
     results.py      what was measured: a file that grows run by run
     table.py        the same for a reader, and the ratio in the headline
+    overview.py     the same as the README has it
     figure.py       the same as a picture
     __main__.py     the command
 

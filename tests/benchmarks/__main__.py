@@ -16,7 +16,7 @@ from typing import Any
 
 import click
 
-from benchmarks import figure, machine, material, ours, process, table, writing
+from benchmarks import figure, machine, material, ours, overview, process, table, writing
 from benchmarks.arithmetic import Shape, operations
 from benchmarks.plan import Run, plan
 from benchmarks.recipes import BESIDES, MODEL, SETTINGS, is_trl
@@ -25,6 +25,7 @@ from utils import models
 from utils.errors import UserError
 
 HERE = Path(__file__).parent
+README = HERE.parent.parent / "README.md"
 
 AUTHORS = "sample:keeperfinch,sample:unit7bakes"
 """The bundled ones, so that anybody can measure the same."""
@@ -44,12 +45,13 @@ def listed(context: click.Context, option: click.Option, value: str | None) -> l
 @click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="Another budget to compare all at.")
 @click.option("--again", is_flag=True, help="Measure anew what was measured already.")
 @click.option("--list", "only_list", is_flag=True, help="Show what is done and what is left, and measure nothing.")
+@click.option("--readme", is_flag=True, help="Put what is measured here into the README, and measure nothing.")
 @click.option("--model", default=MODEL, show_default=True, help="The weights that all recipes start from.")
 @click.option("--matrix", default=machine.SIZE, hidden=True)
 @click.option("--results", type=click.Path(path_type=Path), help="The file of results.  [default: beside this program]")
 def main(
     quick: bool, only: list[str], authors: list[str], more: Sequence[str], seeds: list[str], minutes: float | None,
-    again: bool, only_list: bool, model: str, matrix: int, results: Path | None,
+    again: bool, only_list: bool, readme: bool, model: str, matrix: int, results: Path | None,
 ) -> None:  # fmt: skip
     """Measure HuggingTweets and other recipes on this machine, same weights, same posts, same held-out posts."""
     known = ("ours", *SETTINGS)
@@ -59,6 +61,10 @@ def main(
         raise click.UsageError("Seeds are whole numbers with commas between them, like 0,1,2.")
     try:
         bench = Bench(model, results or HERE / ("quick.json" if quick else "results.json"), matrix)
+        if readme:
+            print(overview.write(bench.results.records, machine.identity(), README))
+            bench.draw(overview.shown(bench.results.records, machine.identity()))
+            return
         bench.read([*authors[: 1 if quick else None], *more])
         runs = plan(list(bench.authors), [int(seed) for seed in seeds], only, quick, minutes)
         if not only_list:
@@ -68,7 +74,7 @@ def main(
         print(bench.listing(runs) if only_list else table.text(bench.done(runs)))
         if not only_list:
             everything = plan(list(bench.authors), [int(seed) for seed in seeds], quick=quick, minutes=minutes)
-            bench.draw(list(dict.fromkeys([*everything, *runs])))
+            bench.draw(bench.done(list(dict.fromkeys([*everything, *runs]))))
     except UserError as error:
         raise click.ClickException(str(error)) from None
 
@@ -137,12 +143,12 @@ class Bench:
         if failed:
             print(f"{failed} runs failed; the same command tries them again.", file=sys.stderr)
 
-    def draw(self, runs: Sequence[Run]) -> None:
-        """Make a picture of those that are done, and say where it is."""
+    def draw(self, records: Sequence[table.Record]) -> None:
+        """Make a picture of those that are of trainings, and say where it is."""
         path = self.results.path.with_suffix(".svg")
         path = path.with_stem("curves") if path.stem == "results" else path
         try:
-            if records := table.trained(self.done(runs)):
+            if records := table.trained(records):
                 text = figure.draw(records, path)
                 print(f"{path} shows the curves. Its alternative text: {text}", file=sys.stderr)
         except ImportError:

@@ -5,7 +5,7 @@ In: records of one machine. Out: text. Knows nothing about how they were measure
 
 import statistics
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,9 @@ from benchmarks import machine
 from benchmarks.recipes import NAMES
 
 Record = dict[str, Any]
+
+Key = tuple[str, float | None, int | None]
+"""A recipe, its minutes, and the blocks after which it was cut off."""
 
 SIDES = ("ours", "plain")
 
@@ -22,39 +25,45 @@ READING_COLUMNS = ("posts", "kept", "read, s", "clean, s", "split and encode, s"
 
 
 def rows(records: Sequence[Record]) -> list[tuple[str, ...]]:
-    """A row for each recipe and budget; of several seeds the mean, and half the distance between the extremes."""
-    groups = defaultdict(list)
+    """A row for each recipe and budget."""
+    return [_row(key, group) for key, group in groups(records).items()]
+
+
+def groups(records: Sequence[Record]) -> dict[Key, list[Record]]:
+    """The records of each recipe and budget, in the order in which a reader gets them."""
+    found = defaultdict(list)
     for record in records:
         run = record["conditions"]["run"]
-        groups[run["recipe"], run["minutes"], run["blocks"]].append(record)
-    return [_row(key, groups[key]) for key in sorted(groups, key=_order)]
+        found[run["recipe"], run["minutes"], run["blocks"]].append(record)
+    return {key: found[key] for key in sorted(found, key=lambda key: (list(NAMES).index(key[0]), key[1] or 0))}
 
 
-def _order(key: tuple) -> tuple:
-    recipe, minutes, _ = key
-    return list(NAMES).index(recipe), minutes or 0
+def bits(group: Sequence[Record]) -> str:
+    """Bits per character; of several seeds the mean, and half the distance between the extremes."""
+    values = [record["bits_per_character"] for record in group]
+    spread = f" ± {(max(values) - min(values)) / 2:.3f}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.3f}{spread}"
 
 
-def _row(key: tuple, group: Sequence[Record]) -> tuple[str, ...]:
+def _row(key: Key, group: Sequence[Record]) -> tuple[str, ...]:
     recipe, minutes, blocks = key
     budget = "" if minutes is None else f", {minutes:g} min"
     budget += "" if recipe != "ours" else " in all"
     cut = "" if blocks is None else f", first {blocks} blocks"
-    bits = [record["bits_per_character"] for record in group]
-    spread = f" ± {(max(bits) - min(bits)) / 2:.3f}" if len(bits) > 1 else ""
     shares = [record["share"] for record in group if record["share"] is not None]
     return (
         NAMES[recipe] + budget + cut,
         str(len(group)),
-        f"{_mean(group, lambda record: seconds(record)):,.0f}",
-        f"{statistics.mean(bits):.3f}{spread}",
-        f"{_mean(group, lambda record: record['tokens_per_second']):,.0f}",
+        f"{mean(group, seconds):,.0f}",
+        bits(group),
+        f"{mean(group, lambda record: record['tokens_per_second']):,.0f}",
         f"{statistics.mean(shares):.0%}" if shares else "–",
         f"{max(record['peak_memory_bytes'] for record in group) / 1e9:.1f} GB",
     )
 
 
-def _mean(group: Sequence[Record], of: Any) -> float:
+def mean(group: Sequence[Record], of: Callable[[Record], float]) -> float:
+    """The mean of what the function makes of each record."""
     return statistics.mean(of(record) for record in group)
 
 
@@ -165,11 +174,16 @@ def _aligned(lines: Sequence[tuple[str, ...]]) -> str:
 
 @dataclass(frozen=True)
 class Reached:
-    """When ours was as good as the ancestor's recipe. seconds: its own, or None where no budget got there."""
+    """When ours was as good as the ancestor's recipe.
+
+    goal: bits per character at the ancestor's end. ancestor_seconds: of its training. seconds: ours, everything
+    included; training: of these, what is counted of the ancestor, too. None where no budget got there.
+    """
 
     goal: float
     ancestor_seconds: float
-    seconds: float | None
+    seconds: float | None = None
+    training: float | None = None
 
 
 def reached(records: Sequence[Record]) -> Reached | None:
@@ -178,30 +192,31 @@ def reached(records: Sequence[Record]) -> Reached | None:
     Nothing is interpolated: what counts is the first measured budget whose mean over the seeds is at or below it.
     None unless the ancestor's recipe was run to its end.
     """
-    of = defaultdict(list)
-    for record in records:
-        run = record["conditions"]["run"]
-        of[run["recipe"], run["minutes"] if run["blocks"] is None else "cut"].append(record)
-    ancestor, budgets = of["ancestor", None], sorted(minutes for recipe, minutes in of if recipe == "ours")
+    of = groups(records)
+    ancestor = of.get(("ancestor", None, None))
+    budgets = [group for (recipe, *_), group in of.items() if recipe == "ours"]
     if not ancestor or not budgets:
         return None
     goal, theirs = ancestor[0]["bits_per_character"], seconds(ancestor[0])
-    good = (of["ours", minutes] for minutes in budgets)
-    good = (group for group in good if _mean(group, lambda record: record["bits_per_character"]) <= goal)
-    return Reached(goal, theirs, next((_mean(group, seconds) for group in good), None))
+    good = (group for group in budgets if mean(group, lambda record: record["bits_per_character"]) <= goal)
+    if (first := next(good, None)) is None:
+        return Reached(goal, theirs)
+    return Reached(goal, theirs, mean(first, seconds), mean(first, lambda record: record["seconds"]["train"]))
 
 
 def headline(records: Sequence[Record]) -> str | None:
-    """The ratio: seconds until ours is at the ancestor's final figure, all included, over the ancestor's own."""
+    """The ratio: seconds until ours is at the ancestor's final figure, all included, over the ancestor's own; and the
+    same of training alone, as a rival's is counted."""
     found = reached(records)
     if found is None:
         return None
-    sentence = f"The recipe of 2020 ended at {found.goal:.3f} after {found.ancestor_seconds:,.0f} s."
+    sentence = f"The recipe of 2020 ended at {found.goal:.3f} after {found.ancestor_seconds:,.0f} s of training."
     if found.seconds is None:
         return f"{sentence} No budget that was measured got there."
+    whole, alone = (found.ancestor_seconds / taken for taken in (found.seconds, found.training))
     return (
-        f"{sentence} HuggingTweets was at or below that after {found.seconds:,.0f} s, everything included: "
-        f"{found.seconds / found.ancestor_seconds:.1%} of the time, or 1/{found.ancestor_seconds / found.seconds:.1f}."
+        f"{sentence} HuggingTweets was at or below that after {found.seconds:,.0f} s, everything included, which is "
+        f"1/{whole:.1f} of the time; {found.training:,.0f} s of these were training, 1/{alone:.1f}."
     )
 
 
