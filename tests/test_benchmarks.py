@@ -19,6 +19,7 @@ from benchmarks.plan import Run, plan
 from benchmarks.results import Results
 from tiny import save_tiny_model
 
+from utils.errors import BadFile
 from utils.generation import write
 from utils.language_model import load_folder
 from utils.settings import WritingSettings
@@ -218,7 +219,7 @@ def of_today(*records: dict) -> list[dict]:
     """Those records as if they were measured with the settings that the recipes have."""
     for one in records:
         run = one["conditions"]["run"]
-        one["conditions"]["settings"] = recipes.settings(run["recipe"], run["minutes"])
+        one["conditions"] |= {"settings": recipes.settings(run["recipe"], run["minutes"]), "model": recipes.MODEL}
     return list(records)
 
 
@@ -232,6 +233,8 @@ def test_the_readmes_table_has_authors_beside_each_other_and_says_what_is_owed(t
         other,
     )
     records.append(record("ours", 1.0, 58, 2))  # measured with other settings
+    records += of_today(record("ours", 1.0, 58, 3))
+    records[-1]["conditions"]["model"] = "another"
     readme = tmp_path / "README.md"
     readme.write_text(f"Before.\n\n{overview.BEGIN}{overview.END}\n\nAfter.\n")
     overview.write(records, records[0]["conditions"]["machine"], readme)
@@ -239,15 +242,25 @@ def test_the_readmes_table_has_authors_beside_each_other_and_says_what_is_owed(t
     assert text.startswith("Before.\n") and text.endswith("\nAfter.\n")
     assert "| recipe | `unit7bakes` | mine | tokens a second |" in text
     assert (
-        "| TRL, packing | 1.650 ± 0.050 after 305 s; at best 1.560 after 105 s | owed | 100 to 300 | 25% | 2.0 GB |"
+        "| TRL, packing | 1.650 ± 0.050 after 305 s; at best 1.560 after 105 s | owed | 100 to 300 | 25 % | 2.0 GB |"
         in text
     )
-    assert "| HuggingTweets, 1 min | 1.700 after 58 s | 1.100 after 58 s | 100 | 25% | 2.0 GB |" in text
-    assert "2 min" not in text
+    assert "| HuggingTweets, 1 min | 1.700 after 58 s | 1.100 after 58 s | 100 | 25 % | 2.0 GB |" in text
+    assert "2 min" not in text and "3 min" not in text
     assert overview.written(readme) == (
         "Abacus 2, 2 cores",
         overview.render(records, records[0]["conditions"]["machine"]),
     )
+
+
+def test_a_machine_that_has_measured_nothing_leaves_the_readme_alone(tmp_path: Path) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text(f"{overview.BEGIN}The table.{overview.END}")
+    with pytest.raises(BadFile, match="Nothing is measured with today's settings on Abacus 3, 1 cores"):
+        overview.write(
+            of_today(record("ours", 1.7, 58, 1)), {"processor": "Abacus 3", "cores": 1, "threads": "all"}, readme
+        )
+    assert "The table." in readme.read_text()
 
 
 def test_the_readme_says_what_the_results_do() -> None:

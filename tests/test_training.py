@@ -155,7 +155,8 @@ def test_time_that_is_left_goes_into_more_rounds_and_the_better_of_their_mean_an
     tmp_path: Path,
 ) -> None:
     events: list[Event] = []
-    after, training = learn(save_tiny_model(tmp_path / "model"), events, minutes=5)
+    watched: list[float] = []
+    after, training = learn(save_tiny_model(tmp_path / "model"), events, minutes=5, interlude=watched.append)
     dataset = build([clean(load("sample:unit7bakes"))], after.encode, seed=0)
     assert training.tokens > 3 * enough_tokens(dataset)
     assert {event.sentence.split(",")[0] for event in events if "another order" in event.sentence} == {
@@ -164,6 +165,7 @@ def test_time_that_is_left_goes_into_more_rounds_and_the_better_of_their_mean_an
     shares = [event.fraction for event in events if event.kind == "loss" or "another order" in event.sentence]
     first_round = [event.fraction for event in events if event.kind == "loss"]
     assert shares == sorted(shares) and first_round[-1] < 0.6 and shares[-1] == 1.0, "rounds to come are counted"
+    assert len(watched) == 5 and watched == sorted(watched) and watched[-1] < 0.6, "and whoever watches is told so"
     told = [event.sentence for event in events if event.kind == "validation"]
     assert "with the mean of 4 rounds" in told[-1] and not any("mean" in sentence for sentence in told[:-1])
     best = min(bits for _, bits in training.validation)

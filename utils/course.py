@@ -19,7 +19,6 @@ from utils.countdown import ROOM_FOR_A_ROUND, Countdown
 from utils.dataset import PostDataset
 from utils.events import Event, OnEvent, ignore
 from utils.language_model import LanguageModel
-from utils.pace import Pace
 from utils.scoring import score
 from utils.settings import TrainingSettings
 
@@ -37,14 +36,14 @@ FEWEST_VALIDATION_POSTS = 10
 """Fewer posts than this say more about themselves than about the model."""
 
 PASSES, PASSES_OF_FEW, ENOUGH_TOKENS = 1.15, 1.5, 18_000
-"""A round ends after the first of these passes over the posts, or where they are so few that these are not the tokens
-of 35 steps, after at most the second, if the time has not ended it before; the learning rate reaches zero then. With
-more, the posts are known by heart: `sample:keeperfinch`, LoRA of rank 16, held-out bits per character, 1.514 after 1.6
-passes, 1.524 after 2.2 at half the learning rate, 1.549 after 3. At today's rate, on validation posts, and the head as
-it was: 1.515 after 62 steps (1.0), 1.505 after 71 (1.15), 1.503 after 93 (1.5), of which fewer rounds fit in. With the
-head, every second post of it, the mean of two rounds on validation and on held-out posts: 1.535 and 1.524 after 0.9
-passes, 1.519 and 1.508 after 1.2, 1.519 and 1.518 after 1.4; every eighth: 1.681 and 1.671 after 1.1, 1.650 and 1.639
-after 1.5, 1.687 and 1.685 after 2.3."""
+"""A round ends after the first of these passes over the posts. Where that would be fewer than so many tokens, those of
+35 steps, it ends after so many, but after no more than the second of these passes. The time may end it before; the
+learning rate reaches zero then. With more, the posts are known by heart: `sample:keeperfinch`, LoRA of rank 16,
+held-out bits per character, 1.514 after 1.6 passes, 1.524 after 2.2 at half the learning rate, 1.549 after 3. At
+today's rate, on validation posts, and the head as it was: 1.515 after 62 steps (1.0), 1.505 after 71 (1.15), 1.503
+after 93 (1.5), of which fewer rounds fit in. With the head, every second post of it, the mean of two rounds on
+validation and on held-out posts: 1.535 and 1.524 after 0.9 passes, 1.519 and 1.508 after 1.2, 1.519 and 1.518 after
+1.4; every eighth: 1.681 and 1.671 after 1.1, 1.650 and 1.639 after 1.5, 1.687 and 1.685 after 2.3."""
 
 MOST_PASSES = 4.5
 """No author of a mix is read more often than this, however few their posts; all have an equal say until then."""
@@ -57,7 +56,8 @@ FEW_STEPS = 5
 """A training that gets no further than this was given too little time, and says so."""
 
 DRAFTS = 5
-"""Interludes: one before training, and one after each fifth of it but the last; enough to watch the voice arrive."""
+"""Interludes: one before training, and one after each fifth of its first round but the last; enough to watch the voice
+arrive."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,8 @@ class Conditions:
     scoring_speed: characters of posts that this machine scores in a second; where that is not known, so many
         that it does not matter.
     tokens_at_once: where memory is tight, the tokens of a step that are computed together; None: all.
-    interlude: called between steps, before training and after each fifth of it but the last, with the share that is
-        over; its time is part of the training's.
+    interlude: called between steps, before training and after each fifth of its first round but the last, with the
+        share of all training that is over; its time is part of the training's.
     """
 
     ends: float
@@ -89,8 +89,9 @@ class Conditions:
 class Training:
     """How it went.
 
-    validation: (seconds since the start of training, bits per character) at each validation; the
-        first one is the untrained model's.
+    steps, tokens: of all rounds. seconds: until the last look at the validation posts.
+    validation: (seconds since the start of training, bits per character) at each validation of the first round, and of
+        the mean of all; the first one is the untrained model's.
     slowdown: by how much the machine was slower in the end than at its fastest.
     learned: which weights learned, as `adapters.Learned` says it.
     improved: False if no trained weights beat the untrained ones, which were then kept.
@@ -143,7 +144,7 @@ class Course(TrainerCallback):
         self._language_model, self._conditions = language_model, conditions
         self._countdown = countdown or Countdown()
         self._device = environment.device_name(language_model.device)
-        self._pace = Pace()
+        self._pace = self._countdown.pace
         self._enough_tokens = enough_tokens(dataset)
         self._validation_texts = [example.text for example in dataset.validation]
         if not settings.steps:  # counting seconds would make two runs with the same number of steps differ
@@ -161,7 +162,7 @@ class Course(TrainerCallback):
         self._loss = torch.tensor(math.nan)
 
     def progress(self) -> float:
-        """How much of the training is over, 0 to 1: by steps if they were asked for, else by time or by passes.
+        """How much of this round is over, 0 to 1: by steps if they were asked for, else by time or by passes.
 
         It counts from the first step, so that what comes before takes nothing from the warm-up, and it never goes
         back, even where a machine that had slowed down is fast again.
@@ -224,7 +225,8 @@ class Course(TrainerCallback):
     def _pause(self) -> None:
         if self._conditions.interlude:
             self._language_model.network.eval()
-            self._conditions.interlude(self.progress() if self._training.steps else 0.0)
+            share = self.progress() if self.settings.steps else self._countdown.share
+            self._conditions.interlude(share if self._training.steps else 0.0)
             self._language_model.network.train()
         self._interludes = int(self.progress() * DRAFTS) + 1
 
@@ -245,8 +247,8 @@ class Course(TrainerCallback):
         return self._conditions.ends - self._conditions.afterwards * self._pace.slowdown
 
     def takes_again(self) -> float:
-        """Seconds that the same training would take once more, with a look at what comes of both, on a machine that is
-        as fast as it was in the end."""
+        """Seconds that have to be left for another round: nearly as many as this one took, and two looks at the
+        validation posts, its last and the one at the mean, as long as one takes now."""
         return ROOM_FOR_A_ROUND * self._training.seconds + 2 * self.seconds_a_look()
 
     def seconds_a_look(self) -> float:
@@ -305,7 +307,7 @@ class Course(TrainerCallback):
 
 
 def enough_tokens(dataset: PostDataset) -> float:
-    """Tokens after which the posts have given what they have."""
+    """Tokens after which the posts have given what they have in one round."""
     volumes = Counter[int]()
     for example in dataset.training:
         volumes[example.author] += len(example.tokens) - 1

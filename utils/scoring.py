@@ -30,8 +30,9 @@ LINEAR_HEADS = {"gpt2", "llama", "mistral", "qwen2", "qwen3"}
 that the loss can be taken in pieces. For others the model's own logits are used."""
 
 SCORING_TOKENS = 256
-"""Tokens in one batch while scoring, padding included. The 131 held-out posts of `sample:keeperfinch` took two cores
-11 s in batches of 1,024 or 512, 12 s of 256 and 15 s of 128; the smaller, the sooner comes a look at the clock."""
+"""Tokens in one batch while scoring, padding included. The 131 held-out posts of `sample:keeperfinch` took two older
+cores 11 s in batches of 1,024 or 512, 12 s of 256 and 15 s of 128. The smaller, the sooner comes a look at the
+clock."""
 
 
 @dataclass(frozen=True)
@@ -90,9 +91,9 @@ def cross_entropy(
 ) -> torch.Tensor:
     """Negative log-likelihood in nats of the labels that are not ignored, summed or averaged over them.
 
-    input_ids, labels: (batch, length). The large matrix of logits exists only in pieces where the
-    architecture and the version of PyTorch (2.13) allow it. head_precision: of those pieces, which autocast would
-    compute in float32. In bfloat16 the loss is right to about a hundredth and its gradient to 0.6 %, so that is for
+    input_ids, labels: (batch, length). The large matrix of logits exists only in pieces where the architecture and the
+    version of PyTorch (2.13 and later) allow it. head_precision: of those pieces, which autocast would compute in
+    float32. In bfloat16 the loss is right to about a hundredth and its gradient to 0.6 %, so that is for
     learning alone; 476 rows of SmolLM2's logits took 0.09 s and not 0.34 on two cores of an EPYC with AVX512-BF16.
     """
     real = labels != IGNORED
@@ -123,7 +124,7 @@ def autocast(device: torch.device, precision: torch.dtype) -> AbstractContextMan
 @contextmanager
 def rounded_operands(device: torch.device, precision: torch.dtype) -> Iterator[None]:
     """Where a CPU computes in bfloat16, the products that autocast leaves in float32, as the head's, take what they
-    multiply rounded to it; they still add up in float32.
+    multiply rounded to it; they still add up in float32. Meanwhile that holds for the whole process.
 
     On two cores with bfloat16, the 131 held-out posts of `sample:keeperfinch` took 3.0 s and not 3.9 (medians of three
     by turns, within 0.2), and came to the same bits per character, to seven digits.
@@ -185,7 +186,7 @@ def score_in_batches(
 def token_bits(language_model: LanguageModel, text: str) -> list[tuple[str, float]]:
     """Each token of a text as written, and of its end last, with the bits that the model needs for it.
 
-    They add up to the text's `Score.bits`. Raises `ValueError` for a text longer than the context.
+    They add up to the text's `Score.bits` in float32. Raises `ValueError` for a text longer than the context.
     """
     tokens, given = language_model.encode(text), len(language_model.beginning)
     if len(tokens) - 1 > language_model.context:

@@ -125,9 +125,9 @@ class TrainingSettings:
     schedule: how the learning rate falls from there to zero, one of `SCHEDULES`.
     warmup: the share of the budget during which the learning rate rises.
     tokens_per_batch: tokens in one step, padding included; fewer where a step would take too much of the minutes.
-    rounds: where the posts are learned before the time is up, LoRA begins again from the pre-trained weights, with the
-        posts in another order, up to so many times in all as fit in whole; the bot is the mean of them (model soups,
-        Wortsman et al. 2022, arXiv:2203.05482). Asked for steps, it learns once.
+    rounds: where the posts are learned before the time is up, LoRA begins another round from the pre-trained weights,
+        with the posts in another order, up to so many in all as fit in, the last of them nearly; the bot is their mean
+        (model soups, Wortsman et al. 2022, arXiv:2203.05482). Asked for steps, it learns in one.
 
     What learns was chosen by single runs on `sample:keeperfinch`, held-out bits per character: 2.135 untrained. The
     learning rate rose for a twentieth of the time and fell to zero in so many passes over its 30,474 tokens, of 512 in

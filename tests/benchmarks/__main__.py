@@ -59,6 +59,8 @@ def main(
         raise click.UsageError(f"There is no recipe {', '.join(sorted(unknown))}; there are {', '.join(known)}.")
     if not all(seed.isdigit() for seed in seeds) or not seeds:
         raise click.UsageError("Seeds are whole numbers with commas between them, like 0,1,2.")
+    if readme and (quick or model != MODEL):
+        raise click.UsageError("What --quick or another --model measures does not belong into the README.")
     try:
         bench = Bench(model, results or HERE / ("quick.json" if quick else "results.json"), matrix)
         if readme:
