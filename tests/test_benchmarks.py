@@ -198,7 +198,7 @@ def test_the_table_gives_means_spreads_and_the_ratio_of_the_first_budget_that_is
     assert "float32 100 GFLOP/s" in text
     assert "1.530 ± 0.010" in text
     assert "ended at 1.600 after 1,000 s" in text
-    assert "after 118 s, everything included: 11.8% of the time, or 1/8.5" in text
+    assert "after 118 s, everything included, which is 1/8.5 of the time" in text
     assert "TRL, packing, seed 0: packed" in text
 
 

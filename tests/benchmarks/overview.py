@@ -6,6 +6,7 @@ nothing about how the records were measured.
 
 import re
 import statistics
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,6 +21,9 @@ BEGIN, END = "<!-- measured by make benchmark on {machine} -->", "<!-- until her
 
 BETTER = 0.0005
 """A rival that was better on its way by less than this, in bits per character, was not."""
+
+LINE = 120
+"""Characters of a line of the README, tables aside."""
 
 LAST_COLUMNS = ("tokens a second", "of the matrix rate", "peak memory")
 
@@ -75,7 +79,10 @@ def render(records: Sequence[Record], machine: dict[str, object]) -> str:
     headlines = [(author, sentence) for author, own in authors.items() if (sentence := table.headline(own))]
     return "\n".join(
         [BEGIN.format(machine=name(machine)), "", *(f"| {' | '.join(line)} |" for line in lines), ""]
-        + [f"- {_author(author)}: {sentence}" for author, sentence in headlines]
+        + [
+            textwrap.fill(f"- {_author(author)}: {sentence}", LINE, subsequent_indent="  ")
+            for author, sentence in headlines
+        ]
         + [""] * bool(headlines)
         + [END]
     )
