@@ -5,6 +5,7 @@ for all. The leader does whatever a process that is alone does; the others are i
 until it has work for all, and end when it ends, with its status. Knows nothing about what the work is.
 """
 
+import atexit
 import gc
 import os
 import signal
@@ -57,10 +58,12 @@ def together(get_ready: Callable[[], None]) -> Iterator[None]:
     if number() > 0:
         _help(get_ready)
     status = 1
+    atexit.register(lambda: _leave(status))
     try:
         yield
+        status = 0
     except SystemExit as end:
-        status = end.code or 0
+        status = end.code if isinstance(end.code, int) else int(end.code is not None)
         raise
     finally:
         with suppress(ProcessLost):
@@ -125,7 +128,7 @@ def _help(get_ready: Callable[[], None]) -> NoReturn:
     except UserError as error:
         print(error, file=sys.stderr)
         order = 1
-    sys.exit(order)
+    _leave(order)
 
 
 def _open() -> None:
@@ -139,6 +142,15 @@ def _open() -> None:
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     torch.distributed.init_process_group(backend, timeout=PATIENCE)
     signal.signal(signal.SIGINT, on_interrupt)
+
+
+def _leave(status: int) -> NoReturn:
+    """End this process now, past the destructors of PyTorch's C++ parts: once in some dozens of trainings, a thread of
+    the group was still there in spite of `_close`, and the process was aborted after all was done."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # nobody reads it any more
+            stream.flush()
+    os._exit(status)
 
 
 def _close() -> None:

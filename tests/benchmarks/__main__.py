@@ -59,6 +59,7 @@ def main(
         raise click.UsageError(f"There is no recipe {', '.join(sorted(unknown))}; there are {', '.join(known)}.")
     if not all(seed.isdigit() for seed in seeds) or not seeds:
         raise click.UsageError("Seeds are whole numbers with commas between them, like 0,1,2.")
+    readme = readme and not only_list
     if readme and (quick or model != MODEL):
         raise click.UsageError("What --quick or another --model measures does not belong into the README.")
     try:
