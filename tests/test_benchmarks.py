@@ -237,7 +237,8 @@ def test_the_readmes_table_has_authors_beside_each_other_and_says_what_is_owed(t
     records[-1]["conditions"]["model"] = "another"
     readme = tmp_path / "README.md"
     readme.write_text(f"Before.\n\n{overview.BEGIN}{overview.END}\n\nAfter.\n")
-    overview.write(records, records[0]["conditions"]["machine"], readme)
+    shown = overview.shown(records, records[0]["conditions"]["machine"])
+    overview.write(shown, readme)
     text = readme.read_text()
     assert text.startswith("Before.\n") and text.endswith("\nAfter.\n")
     assert "| recipe | `unit7bakes` | mine | tokens a second |" in text
@@ -247,30 +248,27 @@ def test_the_readmes_table_has_authors_beside_each_other_and_says_what_is_owed(t
     )
     assert "| HuggingTweets, 1 min | 1.700 after 58 s | 1.100 after 58 s | 100 | 25 % | 2.0 GB |" in text
     assert "2 min" not in text and "3 min" not in text
-    assert overview.written(readme) == (
-        "Abacus 2, 2 cores",
-        overview.render(records, records[0]["conditions"]["machine"]),
-    )
+    assert overview.written(readme) == ("Abacus 2, 2 cores", overview.render(shown))
 
 
 def test_a_machine_that_has_measured_nothing_leaves_the_readme_alone(tmp_path: Path) -> None:
     readme = tmp_path / "README.md"
     readme.write_text(f"{overview.BEGIN}The table.{overview.END}")
     with pytest.raises(BadFile, match="Nothing is measured with today's settings on Abacus 3, 1 cores"):
-        overview.write(
-            of_today(record("ours", 1.7, 58, 1)), {"processor": "Abacus 3", "cores": 1, "threads": "all"}, readme
+        shown = overview.shown(
+            of_today(record("ours", 1.7, 58, 1)), {"processor": "Abacus 3", "cores": 1, "threads": "all"}
         )
+        overview.write(shown, readme)
     assert "The table." in readme.read_text()
 
 
 def test_the_readme_says_what_the_results_do() -> None:
     records = Results(ROOT / "tests/benchmarks/results.json").records
     machine, block = overview.written(ROOT / "README.md")
-    measured = [
-        one["conditions"]["machine"] for one in records if overview.name(one["conditions"]["machine"]) == machine
-    ]
+    machines = [one["conditions"]["machine"] for one in records]
+    measured = [one for one in machines if overview.name(one) == machine]
     assert measured, "the README's machine has results"
-    assert overview.render(records, measured[0]) == block, "make benchmark BENCHMARK=--readme renews it"
+    assert overview.render(overview.shown(records, measured[0])) == block, "make benchmark BENCHMARK=--readme renews it"
 
 
 def curves(author: str) -> list[dict]:

@@ -225,8 +225,7 @@ class Course(TrainerCallback):
     def _pause(self) -> None:
         if self._conditions.interlude:
             self._language_model.network.eval()
-            share = self.progress() if self.settings.steps else self._countdown.share
-            self._conditions.interlude(share if self._training.steps else 0.0)
+            self._conditions.interlude(self.progress() if self.settings.steps else self._countdown.share)
             self._language_model.network.train()
         self._interludes = int(self.progress() * DRAFTS) + 1
 

@@ -58,7 +58,7 @@ def together(get_ready: Callable[[], None]) -> Iterator[None]:
     if number() > 0:
         _help(get_ready)
     status = 1
-    atexit.register(lambda: _leave(status))
+    atexit.register(lambda: _leave(status))  # what registers later comes before it
     try:
         yield
         status = 0

@@ -65,8 +65,9 @@ def main(
     try:
         bench = Bench(model, results or HERE / ("quick.json" if quick else "results.json"), matrix)
         if readme:
-            print(overview.write(bench.results.records, machine.identity(), README))
-            bench.draw(overview.shown(bench.results.records, machine.identity()))
+            records = overview.shown(bench.results.records, machine.identity())
+            print(overview.write(records, README))
+            bench.draw(records)
             return
         bench.read([*authors[: 1 if quick else None], *more])
         runs = plan(list(bench.authors), [int(seed) for seed in seeds], only, quick, minutes)

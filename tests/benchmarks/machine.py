@@ -34,12 +34,17 @@ def identity() -> dict[str, object]:
     return {"processor": _processor(), "cores": os.cpu_count(), "threads": os.environ.get("OMP_NUM_THREADS", "all")}
 
 
+def name(machine: dict[str, object]) -> str:
+    """A machine in a few words."""
+    threads = "" if machine["threads"] == "all" else f", {machine['threads']} of them used"
+    return f"{machine['processor']}, {machine['cores']} cores{threads}"
+
+
 def describe(machine: dict[str, object], rates: dict[str, float]) -> str:
     """The machine in words, with the rate of its matrix products."""
     speeds = ", ".join(f"{name} {rate / 1e9:,.0f} GFLOP/s" for name, rate in rates.items())
     memory = psutil.virtual_memory().total / 2**30
-    threads = "" if machine["threads"] == "all" else f", {machine['threads']} of them used"
-    return f"{machine['processor']}, {machine['cores']} cores{threads}, {memory:.0f} GiB; matrix products: {speeds}"
+    return f"{name(machine)}, {memory:.0f} GiB; matrix products: {speeds}"
 
 
 def versions(recipe: str) -> dict[str, str]:

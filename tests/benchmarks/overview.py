@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import table
+from benchmarks.machine import name
 from benchmarks.plan import FAIR_MINUTES
 from benchmarks.recipes import MODEL, NAMES, settings
 from benchmarks.table import Record
@@ -28,68 +29,11 @@ LINE = 120
 LAST_COLUMNS = ("tokens a second", "of the matrix rate", "peak memory")
 
 
-def write(records: Sequence[Record], machine: dict[str, object], readme: Path) -> str:
-    """Put the table of that machine's records into the README, and return it.
-
-    Raises `BadFile` if there are none, or no place for it.
-    """
-    if not shown(records, machine):
-        raise BadFile(f"Nothing is measured with today's settings on {name(machine)}, so {readme.name} stays as it is.")
-    before, after = _around(readme)
-    made = render(records, machine)
-    with replacing_file(readme) as partial:
-        partial.write_text(f"{before}{made}{after}", "utf-8")
-    return made
-
-
-def written(readme: Path) -> tuple[str, str]:
-    """What the README's table is measured on, and the table with the comments around it."""
-    before, after = _around(readme)
-    text = readme.read_text("utf-8")
-    block = text[len(before) : len(text) - len(after)]
-    return re.match(re.escape(BEGIN).replace(r"\{machine\}", "(.*)"), block)[1], block
-
-
-def _around(readme: Path) -> tuple[str, str]:
-    """What stands before the table, and what behind it."""
-    before, found, rest = readme.read_text("utf-8").partition(BEGIN.partition("{")[0])
-    _, closed, after = rest.partition(END)
-    if not found or not closed:
-        comments = f"{BEGIN.format(machine='…')} and {END}"
-        raise BadFile(f"{readme} has no two comments between which the table could stand: {comments}.")
-    return before, after
-
-
-def name(machine: dict[str, object]) -> str:
-    """A machine in a few words."""
-    threads = "" if machine["threads"] == "all" else f", {machine['threads']} threads"
-    return f"{machine['processor']}, {machine['cores']} cores{threads}"
-
-
-def render(records: Sequence[Record], machine: dict[str, object]) -> str:
-    """The table and the headlines, with the comments between which they stand."""
-    everything = shown(records, machine)
-    authors = table.by_author(everything)
-    before = [f"{table.untrained(own):.3f}" for own in authors.values()]
-    lines = [["recipe", *map(_author, authors), *LAST_COLUMNS], ["---"] * (len(authors) + 1 + len(LAST_COLUMNS))]
-    lines.append(["untrained", *before, *[""] * len(LAST_COLUMNS)])
-    for key, group in table.groups(everything).items():
-        of = table.by_author(group)
-        lines.append([_recipe(key), *(_cell(of[a]) if a in of else "owed" for a in authors), *_speed(group)])
-    headlines = [(author, sentence) for author, own in authors.items() if (sentence := table.headline(own))]
-    return "\n".join(
-        [BEGIN.format(machine=name(machine)), "", *(f"| {' | '.join(line)} |" for line in lines), ""]
-        + [
-            textwrap.fill(f"- {_author(author)}: {sentence}", LINE, subsequent_indent="  ")
-            for author, sentence in headlines
-        ]
-        + [""] * bool(headlines)
-        + [END]
-    )
-
-
 def shown(records: Sequence[Record], machine: dict[str, object]) -> list[Record]:
-    """Those of the default model's trainings to their end, on that machine, with today's settings."""
+    """Those of the default model's trainings to their end, on that machine, with today's settings.
+
+    Raises `BadFile` if there are none.
+    """
     found = []
     for record in table.trained(records):
         told, run = record["conditions"], record["conditions"]["run"]
@@ -97,7 +41,49 @@ def shown(records: Sequence[Record], machine: dict[str, object]) -> list[Record]
         is_of_here = (told["machine"], told["model"]) == (machine, MODEL)
         if is_of_here and is_of_today and run["blocks"] is None:
             found.append(record)
+    if not found:
+        raise BadFile(f"Nothing is measured with today's settings on {name(machine)}, so the README stays as it is.")
     return found
+
+
+def write(records: Sequence[Record], readme: Path) -> str:
+    """Put the table of what is `shown` into the README, and return it. Raises `BadFile` if there is no place for it."""
+    made, text = render(records), readme.read_text("utf-8")
+    place = _place(text, readme)
+    with replacing_file(readme) as partial:
+        partial.write_text(f"{text[: place.start()]}{made}{text[place.end() :]}", "utf-8")
+    return made
+
+
+def written(readme: Path) -> tuple[str, str]:
+    """What the README's table is measured on, and the table with the comments around it."""
+    place = _place(readme.read_text("utf-8"), readme)
+    return place[1], place[0]
+
+
+def _place(text: str, readme: Path) -> re.Match[str]:
+    if place := re.search(f"{BEGIN.format(machine='(.*?)')}.*?{END}", text, re.DOTALL):
+        return place
+    comments = f"{BEGIN.format(machine='…')} and {END}"
+    raise BadFile(f"{readme} has no two comments between which the table could stand: {comments}.")
+
+
+def render(records: Sequence[Record]) -> str:
+    """The table of what is `shown` and the headlines, with the comments between which they stand."""
+    authors = table.by_author(records)
+    before = [f"{table.untrained(own):.3f}" for own in authors.values()]
+    lines = [["recipe", *map(_author, authors), *LAST_COLUMNS], ["---"] * (len(authors) + 1 + len(LAST_COLUMNS))]
+    lines.append(["untrained", *before, *[""] * len(LAST_COLUMNS)])
+    for key, group in table.groups(records).items():
+        of = table.by_author(group)
+        lines.append([_recipe(key), *(_cell(of[a]) if a in of else "owed" for a in authors), *_speed(group)])
+    blocks = [BEGIN.format(machine=name(records[0]["conditions"]["machine"]))]
+    blocks.append("\n".join(f"| {' | '.join(line)} |" for line in lines))
+    told = [(author, sentence) for author, own in authors.items() if (sentence := table.headline(own))]
+    if told:
+        bullets = (f"- {_author(author)}: {sentence}" for author, sentence in told)
+        blocks.append("\n".join(textwrap.fill(bullet, LINE, subsequent_indent="  ") for bullet in bullets))
+    return "\n\n".join([*blocks, END])
 
 
 def _author(reference: str) -> str:
@@ -117,7 +103,7 @@ def _cell(group: Sequence[Record]) -> str:
     end = f"{table.bits(group)} after {table.mean(group, table.seconds):,.0f} s"
     best = [min(record["curve"], key=lambda point: point[1]) for record in group]
     seconds, bits = map(statistics.mean, zip(*best, strict=True))
-    is_better = bits < table.mean(group, lambda record: record["bits_per_character"]) - BETTER
+    is_better = bits < table.bits_per_character(group) - BETTER
     return f"{end}; at best {bits:.3f} after {seconds:,.0f} s" if is_better else end
 
 

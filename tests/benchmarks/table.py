@@ -42,7 +42,7 @@ def bits(group: Sequence[Record]) -> str:
     """Bits per character; of several seeds the mean, and half the distance between the extremes."""
     values = [record["bits_per_character"] for record in group]
     spread = f" ± {(max(values) - min(values)) / 2:.3f}" if len(values) > 1 else ""
-    return f"{statistics.mean(values):.3f}{spread}"
+    return f"{bits_per_character(group):.3f}{spread}"
 
 
 def _row(key: Key, group: Sequence[Record]) -> tuple[str, ...]:
@@ -67,6 +67,11 @@ def untrained(records: Sequence[Record]) -> float:
     mark before a post, which others leave out."""
     ours = (record for record in records if record["conditions"]["run"]["recipe"] == "ours")
     return next(ours, records[0])["bits_per_character_before"]
+
+
+def bits_per_character(group: Sequence[Record]) -> float:
+    """The mean of the seeds."""
+    return mean(group, lambda record: record["bits_per_character"])
 
 
 def mean(group: Sequence[Record], of: Callable[[Record], float]) -> float:
@@ -204,12 +209,8 @@ def reached(records: Sequence[Record]) -> Reached | None:
     budgets = [group for (recipe, *_), group in of.items() if recipe == "ours"]
     if not ancestor or not budgets:
         return None
-
-    def figure(group: Sequence[Record]) -> float:
-        return mean(group, lambda record: record["bits_per_character"])
-
-    goal, theirs = figure(ancestor), mean(ancestor, seconds)
-    good = (group for group in budgets if figure(group) <= goal)
+    goal, theirs = bits_per_character(ancestor), mean(ancestor, seconds)
+    good = (group for group in budgets if bits_per_character(group) <= goal)
     if (first := next(good, None)) is None:
         return Reached(goal, theirs)
     return Reached(goal, theirs, mean(first, seconds), mean(first, lambda record: record["seconds"]["train"]))
