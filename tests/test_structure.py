@@ -18,7 +18,7 @@ LAYERS = [
     {"utils.locks", "utils.processes", "utils.environment", "utils.atomic", "utils.copies", "utils.post_length",
      "utils.terminal", "utils.report", "utils.pace", "utils.countdown", "utils.figures",
      "utils.memory", "utils.threads"},
-    {"utils.language_model", "utils.story", "utils.head"},
+    {"utils.language_model", "utils.story", "utils.head", "utils.low_rank"},
     {"utils.scoring", "utils.sampling", "utils.bot", "utils.adapters"},
     {"utils.timelines.dates", "utils.timelines.encodings", "utils.timelines.markup", "utils.timelines.plain_text",
      "utils.timelines.containers", "utils.timelines.json_values", "utils.timelines.handles"},

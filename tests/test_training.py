@@ -3,7 +3,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from tiny import ARCHITECTURES, save_tiny_model
 
 from utils import environment
-from utils.adapters import Learner, count_learned, learned_by, mean, put
+from utils.adapters import Learner, count_learned, frozen_matrices, learned_by, mean, put
 from utils.bot import Bot, read_origin
 from utils.cleaning import clean
 from utils.course import ENOUGH_TOKENS, Conditions, Training, enough_tokens
@@ -253,6 +253,25 @@ def test_bfloat16_computes_with_float32_weights(tmp_path: Path) -> None:
     after, training = learn(save_tiny_model(tmp_path / "model"), steps=20, learning_rate=1e-2, precision=torch.bfloat16)
     assert training.improved
     assert {parameter.dtype for parameter in after.network.parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize("architecture", ["llama", "gpt2"])
+def test_matrices_that_stay_are_rounded_once_and_teach_the_same(
+    architecture: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, rounded = save_tiny_model(tmp_path / "model", architecture), []
+
+    def watched(network: torch.nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
+        rounded.extend(frozen_matrices(network))
+        return iter(rounded)
+
+    found = {}
+    for name, matrices in {"once": watched, "each time": lambda network: iter([])}.items():
+        monkeypatch.setattr("utils.training.adapters.frozen_matrices", matrices)
+        found[name], _ = learn(model, steps=5, learning_rate=1e-2, precision=torch.bfloat16)
+    assert rounded
+    for once, each_time in zip(*(one.network.parameters() for one in found.values()), strict=True):
+        torch.testing.assert_close(once, each_time)
 
 
 def test_two_authors_are_mixed_into_one_bot(tmp_path: Path) -> None:

@@ -121,6 +121,15 @@ def put(network: nn.Module, learned: Weights) -> None:
                 parameter.copy_(learned[name])
 
 
+def frozen_matrices(network: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
+    """The matrices by which linear maps multiply and which do not learn, by their names in the network."""
+    from transformers.pytorch_utils import Conv1D
+
+    for name, module in network.named_modules():
+        if type(module) in (nn.Linear, Conv1D) and not module.weight.requires_grad:
+            yield f"{name}.weight", module.weight
+
+
 def learning_layers(network: nn.Module, settings: TrainingSettings) -> list[nn.Module]:
     """The share of a network's layers that learn, from the end that the settings name, and at least one."""
     count = network.config.num_hidden_layers
@@ -180,15 +189,15 @@ def _add_low_rank(network: nn.Module, layers: list[nn.Module], rank: int, seed: 
     from peft import LoraConfig, get_peft_model
     from transformers.pytorch_utils import Conv1D
 
+    from utils.low_rank import LowRankLinear
+
     torch.manual_seed(seed)  # one of the two matrices begins with chance, the other with zeros
     linear = _linear_maps(network, layers)
     names = [name for name, module in network.named_modules() if module is network.get_output_embeddings()]
-    config = LoraConfig(
-        r=rank,
-        lora_alpha=SCALE * rank,
-        target_modules=[*linear, *names],
-        fan_in_fan_out=any(isinstance(module, Conv1D) for module in linear.values()),  # GPT-2's way
-    )
+    transposed = any(isinstance(module, Conv1D) for module in linear.values())  # GPT-2's way
+    config = LoraConfig(r=rank, lora_alpha=SCALE * rank, target_modules=[*linear, *names], fan_in_fan_out=transposed)
+    if not transposed:
+        config._register_custom_module({nn.Linear: LowRankLinear})  # as PEFT's guide to custom models says
     with _without_warnings():
         return get_peft_model(network, config)
 

@@ -14,10 +14,11 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import torch
+from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import DataLoader
 from transformers import (
@@ -219,17 +220,41 @@ class _Loss(torch.nn.Module):
     share: what turns the mean of a piece, or of this process's part, into its part of the mean of the whole batch.
     """
 
-    def __init__(self, network: torch.nn.Module, precision: torch.dtype) -> None:
+    def __init__(self, network: PreTrainedModel, precision: torch.dtype) -> None:
         super().__init__()
-        self.network = network
         # In float16 the head's small probabilities would be lost.
-        self._head = torch.bfloat16 if precision == torch.bfloat16 else torch.float32
+        head = torch.bfloat16 if precision == torch.bfloat16 else torch.float32
+        self._asked, self._precision = _CrossEntropy(network, head), precision
 
     def forward(self, input_ids: torch.Tensor, labels: torch.Tensor, share: float) -> dict[str, torch.Tensor]:
-        plain = input_ids.device.type == "cpu" and self._head == torch.bfloat16 and labels.shape[1] <= SHORT
+        return {"loss": functional_call(self._asked, self._rounded, (input_ids, labels), tie_weights=False) * share}
+
+    @cached_property
+    def _rounded(self) -> dict[str, torch.Tensor]:
+        """What does not learn, in the number format in which it is multiplied: autocast would round all of it anew at
+        every step. On two cores with bfloat16 a step of 512 tokens takes 0.75 s so, and 0.81 s otherwise, one of 128
+        takes 0.26 and 0.31 s. Made when the first step begins: a helper's weights come from the leader just before."""
+        if self._precision == torch.float32:
+            return {}
+        network, head = self._asked.network, self._asked.head
+        last = network.get_output_embeddings().weight
+        return {
+            f"network.{name}": matrix.to(head if matrix is last else self._precision)
+            for name, matrix in adapters.frozen_matrices(network)
+        }
+
+
+class _CrossEntropy(torch.nn.Module):
+    """What a network's loss is made of. head: the number format in which its head computes."""
+
+    def __init__(self, network: PreTrainedModel, head: torch.dtype) -> None:
+        super().__init__()
+        self.network, self.head = network, head
+
+    def forward(self, input_ids: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        plain = input_ids.device.type == "cpu" and self.head == torch.bfloat16 and labels.shape[1] <= SHORT
         with sdpa_kernel(SDPBackend.MATH) if plain else nullcontext():
-            loss = cross_entropy(self.network, input_ids, labels, head_precision=self._head)
-        return {"loss": loss * share}
+            return cross_entropy(self.network, input_ids, labels, head_precision=self.head)
 
 
 class _Batches:
