@@ -162,6 +162,7 @@ def _learn(network: PreTrainedModel, task: _Task, course: Course | None) -> adap
     optimiser = torch.optim.AdamW(
         learner.parameters, lr=settings.learning_rate, betas=(0.9, 0.99), weight_decay=0.0, fused=True
     )
+    loss = _Loss(network, task.precision)
     with tempfile.TemporaryDirectory() as scratch, processes.losses_in_words():
         arguments = TrainingArguments(
             output_dir=scratch,
@@ -183,7 +184,7 @@ def _learn(network: PreTrainedModel, task: _Task, course: Course | None) -> adap
         arguments._n_gpu = min(arguments.n_gpu, 1)  # the Trainer would split batches among all GPUs of one process
         trainer = _PostTrainer(
             course=course,
-            model=_Loss(network, task.precision),
+            model=loss,
             args=arguments,
             train_dataset=task.dataset.training,
             callbacks=[*([course] if course else []), _EndTogether()],
@@ -195,6 +196,7 @@ def _learn(network: PreTrainedModel, task: _Task, course: Course | None) -> adap
         trainer.remove_callback(PrinterCallback)
         with learner.learning():
             trainer.train()
+        loss.forget()
     return learner
 
 
@@ -225,6 +227,10 @@ class _Loss(torch.nn.Module):
         # In float16 the head's small probabilities would be lost.
         head = torch.bfloat16 if precision == torch.bfloat16 else torch.float32
         self._asked, self._precision = _CrossEntropy(network, head), precision
+
+    def forget(self) -> None:
+        """Let go of what was rounded; a Trainer, which refers to itself, would keep it for a while."""
+        vars(self).pop("_rounded", None)
 
     def forward(self, input_ids: torch.Tensor, labels: torch.Tensor, share: float) -> dict[str, torch.Tensor]:
         return {"loss": functional_call(self._asked, self._rounded, (input_ids, labels), tie_weights=False) * share}
