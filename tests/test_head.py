@@ -1,5 +1,6 @@
 """The head as PyTorch alone would compute it: its logits, its loss, and what LoRA learns of it."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,20 @@ def test_the_loss_and_all_gradients_are_those_of_autograd(precision: torch.dtype
         found.append((loss.detach(), hidden.grad, head.down.grad, head.up.grad))
     for ours, theirs in zip(*found, strict=True):
         assert (ours - theirs).norm() <= off * theirs.norm()
+
+
+def test_a_token_that_is_all_but_impossible_costs_much_and_not_infinitely() -> None:
+    head, labels = head_with_lora(), torch.tensor([0])
+    hidden = (-100 * head.weight[:1] / head.weight[0].norm()).requires_grad_()
+    found = []
+    for way in (head.cross_entropy, lambda *given: by_hand(head, *given)):
+        hidden.grad = None
+        loss = way(hidden, labels, "sum")
+        loss.backward()
+        found.append((loss.item(), hidden.grad))
+    (ours, our_gradient), (theirs, gradient) = found
+    assert 80 < ours < theirs < math.inf
+    torch.testing.assert_close(our_gradient, gradient, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("rows", [3, 10, 50])

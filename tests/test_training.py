@@ -1,9 +1,11 @@
+import gc
 import itertools
 import math
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+import weakref
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,7 @@ from utils.events import Event
 from utils.generation import write
 from utils.language_model import LanguageModel, load_folder
 from utils.pipeline import make_bot
-from utils.scoring import score
+from utils.scoring import cross_entropy, score
 from utils.settings import TrainingSettings, WritingSettings
 from utils.timelines import load
 from utils.training import fine_tune
@@ -255,23 +257,45 @@ def test_bfloat16_computes_with_float32_weights(tmp_path: Path) -> None:
     assert {parameter.dtype for parameter in after.network.parameters()} == {torch.float32}
 
 
+@pytest.mark.parametrize("settings", [{"rank": 4}, {"rank": 0, "learned_share": 0.5}])
 @pytest.mark.parametrize("architecture", ["llama", "gpt2"])
-def test_matrices_that_stay_are_rounded_once_and_teach_the_same(
-    architecture: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_matrices_that_stay_are_rounded_once_and_teach_what_autocast_does(
+    architecture: str, settings: dict[str, float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model, rounded = save_tiny_model(tmp_path / "model", architecture), []
+    model, steps = save_tiny_model(tmp_path / "model", architecture), []
 
-    def watched(network: torch.nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
-        rounded.extend(frozen_matrices(network))
-        return iter(rounded)
+    def watched(network: torch.nn.Module, *batch: torch.Tensor, **how: Any) -> torch.Tensor:
+        steps.append([matrix for _, matrix in frozen_matrices(network)])
+        return cross_entropy(network, *batch, **how)
 
-    found = {}
-    for name, matrices in {"once": watched, "each time": lambda network: iter([])}.items():
-        monkeypatch.setattr("utils.training.adapters.frozen_matrices", matrices)
-        found[name], _ = learn(model, steps=5, learning_rate=1e-2, precision=torch.bfloat16)
-    assert rounded
-    for once, each_time in zip(*(one.network.parameters() for one in found.values()), strict=True):
-        torch.testing.assert_close(once, each_time)
+    def learned() -> list[torch.nn.Parameter]:
+        after, _ = learn(model, steps=5, learning_rate=1e-2, precision=torch.bfloat16, **settings)
+        return list(after.network.parameters())
+
+    monkeypatch.setattr("utils.training.cross_entropy", watched)
+    once = learned()
+    assert {matrix.dtype for matrix in steps[0]} == {torch.bfloat16}
+    assert all(one is other for step in steps[1:] for one, other in zip(steps[0], step, strict=True))
+    monkeypatch.setattr("utils.training.adapters.frozen_matrices", lambda network: iter([]))
+    for ours, autocast in zip(once, learned(), strict=True):
+        torch.testing.assert_close(ours, autocast)
+
+
+def test_what_was_rounded_is_let_go_of_when_a_training_is_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rounded: list[weakref.ref] = []
+
+    def watched(network: torch.nn.Module, *batch: torch.Tensor, **how: Any) -> torch.Tensor:
+        rounded.extend(weakref.ref(matrix) for _, matrix in frozen_matrices(network))
+        return cross_entropy(network, *batch, **how)
+
+    monkeypatch.setattr("utils.training.cross_entropy", watched)
+    gc.disable()  # a bot is saved before its Trainer, which refers to itself, is collected
+    try:
+        learn(save_tiny_model(tmp_path / "model"), steps=2, precision=torch.bfloat16)
+        assert rounded
+        assert all(matrix() is None for matrix in rounded)
+    finally:
+        gc.enable()
 
 
 def test_two_authors_are_mixed_into_one_bot(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ The package in reading order, the order in which the data moves:
 
     scoring.py      bits per character of a text under a model
     head.py         the last matrix: logits, and the loss
-    low_rank.py     LoRA's linear maps, in few steps
+    low_rank.py     LoRA's linear layers, in fewer operations
     sampling.py     texts from a model, side by side
     copies.py       does this text repeat one of those?
     language_model.py  a network, its tokenizer, and the tokens around a post

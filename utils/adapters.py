@@ -75,8 +75,8 @@ class Learner:
 
     @contextmanager
     def learning(self) -> Iterator[None]:
-        """While the network learns: autocast alone decides on number formats, where PEFT would make float32 of what
-        goes into its matrices, and autocast bfloat16 of that again."""
+        """While the network learns: autocast alone decides on number formats, where PEFT's own layers would make
+        float32 of what goes into their matrices, and autocast bfloat16 of that again."""
         if self._adapted is None:
             yield
             return
@@ -122,7 +122,7 @@ def put(network: nn.Module, learned: Weights) -> None:
 
 
 def frozen_matrices(network: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
-    """The matrices by which linear maps multiply and which do not learn, by their names in the network."""
+    """The matrices of linear layers that do not learn, by their names in the network."""
     from transformers.pytorch_utils import Conv1D
 
     for name, module in network.named_modules():
@@ -196,8 +196,8 @@ def _add_low_rank(network: nn.Module, layers: list[nn.Module], rank: int, seed: 
     names = [name for name, module in network.named_modules() if module is network.get_output_embeddings()]
     transposed = any(isinstance(module, Conv1D) for module in linear.values())  # GPT-2's way
     config = LoraConfig(r=rank, lora_alpha=SCALE * rank, target_modules=[*linear, *names], fan_in_fan_out=transposed)
-    if not transposed:
-        config._register_custom_module({nn.Linear: LowRankLinear})  # as PEFT's guide to custom models says
+    if not transposed:  # else PEFT's own way, which knows that GPT-2's head is not transposed
+        config._register_custom_module({nn.Linear: LowRankLinear})  # from its guide to custom models; "experimental"
     with _without_warnings():
         return get_peft_model(network, config)
 

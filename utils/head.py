@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 if TYPE_CHECKING:
@@ -22,7 +23,8 @@ OTHER_WAY_ROUND = range(6, 33)
 """Numbers of rows for which head times hidden states is faster than hidden states times head."""
 
 TINY = torch.finfo(torch.float32).tiny
-"""A token that is less likely still costs no more than this probability, 126 bits."""
+"""While the head learns, the loss of a token counts no smaller probability than this, or it could be infinite. Its
+gradient, and scores, do without."""
 
 
 @dataclass(frozen=True)
@@ -97,12 +99,13 @@ class _LowRankCrossEntropy(torch.autograd.Function):
             if not learns:
                 total += F.cross_entropy(logits, label, reduction="sum").float()
                 continue
-            wrong, right = torch.softmax(logits, 1), (torch.arange(len(label), device=label.device), label)
-            total -= wrong[right].float().clamp_min(TINY).log().sum()
-            wrong[right] -= 1  # scatter_add_ would copy all of it, there and back
-            torch.mm(wrong, wide, out=to_low_own)
-            torch.mm(wrong, weight, out=to_own)
-            to_up += torch.mm(wrong.t(), low_own)
+            to_logits, at_label = torch.softmax(logits, 1), (torch.arange(len(label), device=label.device), label)
+            likely = to_logits[at_label]
+            total -= likely.float().clamp_min(TINY).log().sum()
+            to_logits[at_label] = likely - 1  # in bfloat16, a CPU's scatter_add_ would copy all of it, there and back
+            torch.mm(to_logits, wide, out=to_low_own)
+            torch.mm(to_logits, weight, out=to_own)
+            to_up += torch.mm(to_logits.t(), low_own)
         if learns:
             to_hidden.addmm_(to_low, thin, alpha=scale)
             to_down = torch.mm(to_low.t(), hidden).to(down.dtype)
@@ -110,6 +113,7 @@ class _LowRankCrossEntropy(torch.autograd.Function):
         return total
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, gradient):  # noqa: ANN001, ANN205
         """A gradient for each of `hidden`, `down` and `up`."""
         to_hidden, to_down, to_up = ctx.saved_tensors

@@ -216,10 +216,14 @@ class TrainingSettings:
 
     Clipping and AdamW take 0.07 s of the 3.5 s of such a step, AdamW in one kernel (fused) 0.03 s: nothing to gain.
     Nor from having the C library keep freed memory (`mallopt`): 20 steps of 320 took 12.0 and 11.8 s, 11.8 and 11.7
-    without. Of a step of 512 that takes 0.72 s with bfloat16, the products are 0.51 s. What comes out of the norms
-    rounded once for all that multiply it saved 0.006 s, and everything between the layers in bfloat16 nothing. Matrices
-    in oneDNN's own layout would multiply faster by a tenth to a quarter, but would be there a third time, and PyTorch
-    has that only as an inner part.
+    without.
+
+    A step of 512 with bfloat16 on two cores came from 0.87 s to 0.72 (medians, by turns): to 0.81 when matrices that
+    stay are rounded once for all steps, to 0.74 when LoRA's layers take fewer operations (low_rank.py), and to 0.72
+    when the head changes its probabilities where they are (head.py; after the first alone, to 0.73). Matrix products
+    are 0.51 s of it. Each norm's output rounded once for all matrices that it meets saved 0.006 s more, and bfloat16
+    everywhere between the layers nothing. In oneDNN's own layout products are faster by a tenth to a quarter, but each
+    matrix would be there a third time, and PyTorch has that only as a private function.
 
     A warm-up of one step, or steps of few tokens, made a high rate diverge: hence the long warm-up, and a rate that
     gets smaller with the steps.
