@@ -321,9 +321,16 @@ def test_the_names_of_the_lines_are_on_the_picture_and_not_on_each_other() -> No
         assert not [other for other in boxes[:number] if Bbox.intersection(box, other)]
 
 
-def test_budgets_that_ended_nearly_together_share_a_label() -> None:
-    made, _ = figure.picture([record("ours", 1.6, *run) for run in ((58, 1), (250, 5), (260, 15))])
-    assert [text.get_text() for text in made.axes[0].texts if "min" in text.get_text()] == ["1 min", "5, 15 min"]
+@pytest.mark.parametrize(
+    ("runs", "labels"),
+    [
+        ([(58, 1), (250, 5), (260, 15)], ["1 min", "5, 15 min"]),
+        ([(24, 0.4), (29, 0.5), (35, 0.6), (118, 2)], ["0.4 to 0.6 min", "2 min"]),
+    ],
+)
+def test_budgets_that_ended_nearly_together_share_a_label(runs: list[tuple[int, float]], labels: list[str]) -> None:
+    made, _ = figure.picture([record("ours", 1.6, *run) for run in runs])
+    assert [text.get_text() for text in made.axes[0].texts if "min" in text.get_text()] == labels
 
 
 @pytest.mark.parametrize("colour", [figure.GREY, *figure.COLOURS.values()])

@@ -52,7 +52,7 @@ ON_LINE, ON_WRITING, OUTSIDE, NEAR = 3, 400, 1000, 12
 """What it costs to stand on a sixtieth of a piece of line, on other writing or outside, where a point farther away
 costs 1; and so near, in pixels, to the end of another's line, a name would be taken for that one's."""
 
-TOGETHER = 1.3
+TOGETHER = 1.4
 """The ratio of two times below which their labels would run into each other."""
 
 STYLE = dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), GREY)
@@ -204,14 +204,16 @@ def _draw_line(panel: "Axes", key: tuple[str, int | None], group: Sequence[Recor
 
 
 def _budget_labels(budgets: Sequence[float], points: Points) -> list[tuple[str, tuple[float, float]]]:
-    """What stands under the points of ours; budgets that ended nearly together, as posts are learned, share one."""
-    shared: list[tuple[str, tuple[float, float]]] = []
+    """What stands under the points of ours. Budgets that ended nearly together share a label under the last of them, of
+    three or more the first and the last."""
+    shared: list[tuple[list[str], tuple[float, float]]] = []
     for minutes, point in zip(budgets, points, strict=True):
-        text = f"{minutes:g}"
-        if shared and point[0] < TOGETHER * shared[-1][1][0]:
-            text = f"{shared.pop()[0]}, {text}"
-        shared.append((text, point))
-    return [(f"{text} min", point) for text, point in shared]
+        is_near = shared and point[0] < TOGETHER * shared[-1][1][0]
+        shared.append(([*(shared.pop()[0] if is_near else []), f"{minutes:g}"], point))
+    return [
+        (f"{', '.join(texts) if len(texts) < 3 else f'{texts[0]} to {texts[-1]}'} min", point)
+        for texts, point in shared
+    ]
 
 
 def _ratio(panel: "Axes", records: Sequence[Record]) -> None:
