@@ -240,7 +240,7 @@ class _Loss(torch.nn.Module):
     @cached_property
     def _rounded(self) -> dict[str, torch.Tensor]:
         """The matrices that stay, in the number format in which they are multiplied: autocast would round all of them
-        anew at every step. Of 512 tokens, one took two cores with bfloat16 0.81 s so, and 0.87 s otherwise. Made when
+        anew at every step. A step of 512 tokens took two cores with bfloat16 0.81 s so, and 0.87 s otherwise. Made when
         the first step begins: a helper's weights come from the leader just before."""
         network, head_precision = self._cross_entropy.network, self._cross_entropy.head_precision
         last = network.get_output_embeddings().weight
