@@ -68,9 +68,11 @@ class Head:
         hidden states, (rows, width). The large matrix of logits exists only in pieces."""
         weight = self.weight.to(hidden.dtype)  # autocast would compute in float32
         if self.up is not None:
-            total = _LowRankCrossEntropy.apply(
-                hidden, weight, self.down, self.up, self.scale, labels, torch.is_grad_enabled()
-            )
+            if torch.is_grad_enabled():
+                total = _LowRankCrossEntropy.apply(hidden, weight, self.down, self.up, self.scale, labels)
+            else:
+                pieces = zip(hidden.split(PIECE), labels.split(PIECE), strict=True)
+                total = sum(F.cross_entropy(self.logits(own), label, reduction="sum") for own, label in pieces)
             return total / len(labels) if reduction == "mean" else total
         # On a CPU, "auto" would make float32 of the operands again.
         policy = "auto" if hidden.device.type == "cuda" else "compact"
@@ -87,8 +89,8 @@ class _LowRankCrossEntropy(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, hidden, weight, down, up, scale, labels, learns):  # noqa: ANN001, ANN205
-        """The sum over all rows, in float32. learns: whether gradients are wanted."""
+    def forward(ctx, hidden, weight, down, up, scale, labels):  # noqa: ANN001, ANN205
+        """The sum over all rows, in float32."""
         thin, wide = down.to(hidden.dtype), up.to(hidden.dtype)
         low = F.linear(hidden, thin)
         total = torch.zeros((), device=hidden.device)
@@ -96,9 +98,6 @@ class _LowRankCrossEntropy(torch.autograd.Function):
         pieces = (each.split(PIECE) for each in (hidden, labels, low, to_hidden, to_low))
         for own, label, low_own, to_own, to_low_own in zip(*pieces, strict=True):
             logits = torch.mm(own, weight.t()).addmm_(low_own, wide.t(), alpha=scale)
-            if not learns:
-                total += F.cross_entropy(logits, label, reduction="sum").float()
-                continue
             to_logits, at_label = torch.softmax(logits, 1), (torch.arange(len(label), device=label.device), label)
             likely = to_logits[at_label]
             total -= likely.float().clamp_min(TINY).log().sum()
@@ -106,10 +105,9 @@ class _LowRankCrossEntropy(torch.autograd.Function):
             torch.mm(to_logits, wide, out=to_low_own)
             torch.mm(to_logits, weight, out=to_own)
             to_up += torch.mm(to_logits.t(), low_own)
-        if learns:
-            to_hidden.addmm_(to_low, thin, alpha=scale)
-            to_down = torch.mm(to_low.t(), hidden).to(down.dtype)
-            ctx.save_for_backward(to_hidden, to_down.mul_(scale), to_up.mul_(scale))
+        to_hidden.addmm_(to_low, thin, alpha=scale)
+        to_down = torch.mm(to_low.t(), hidden).to(down.dtype)
+        ctx.save_for_backward(to_hidden, to_down.mul_(scale), to_up.mul_(scale))
         return total
 
     @staticmethod
@@ -117,4 +115,4 @@ class _LowRankCrossEntropy(torch.autograd.Function):
     def backward(ctx, gradient):  # noqa: ANN001, ANN205
         """A gradient for each of `hidden`, `down` and `up`."""
         to_hidden, to_down, to_up = ctx.saved_tensors
-        return to_hidden * gradient, None, to_down * gradient, to_up * gradient, None, None, None
+        return to_hidden * gradient, None, to_down * gradient, to_up * gradient, None, None

@@ -206,14 +206,17 @@ def _draw_line(panel: "Axes", key: tuple[str, int | None], group: Sequence[Recor
 def _budget_labels(budgets: Sequence[float], points: Points) -> list[tuple[str, tuple[float, float]]]:
     """What stands under the points of ours. Budgets that ended nearly together share a label under the last of them, of
     three or more the first and the last."""
-    shared: list[tuple[list[str], tuple[float, float]]] = []
+    together: list[list[tuple[str, tuple[float, float]]]] = []
     for minutes, point in zip(budgets, points, strict=True):
-        is_near = shared and point[0] < TOGETHER * shared[-1][1][0]
-        shared.append(([*(shared.pop()[0] if is_near else []), f"{minutes:g}"], point))
-    return [
-        (f"{', '.join(texts) if len(texts) < 3 else f'{texts[0]} to {texts[-1]}'} min", point)
-        for texts, point in shared
-    ]
+        if not together or point[0] >= TOGETHER * together[-1][-1][1][0]:
+            together.append([])
+        together[-1].append((f"{minutes:g}", point))
+    labels = []
+    for group in together:
+        texts, places = zip(*group, strict=True)
+        told = f"{texts[0]} to {texts[-1]}" if len(texts) > 2 else ", ".join(texts)
+        labels.append((f"{told} min", places[-1]))
+    return labels
 
 
 def _ratio(panel: "Axes", records: Sequence[Record]) -> None:
