@@ -110,7 +110,7 @@ def test_the_budget_of_minutes_is_kept_and_the_learning_rate_follows_the_clock(t
     assert rates[-1] < rates[peak] / 2
 
 
-def test_a_slow_machine_takes_smaller_steps_at_a_rate_that_is_smaller_by_the_root_of_that(tmp_path: Path) -> None:
+def test_a_slow_machine_takes_smaller_steps_at_the_same_rate(tmp_path: Path) -> None:
     model = save_tiny_model(tmp_path / "model")
     tokens, rates = [], []
     for speed in (1e9, 1.0):
@@ -121,8 +121,7 @@ def test_a_slow_machine_takes_smaller_steps_at_a_rate_that_is_smaller_by_the_roo
         rates.append(max(step["learning_rate"] for step in steps))
     assert tokens[1] < tokens[0] / 3
     peak = TrainingSettings().learning_rate  # between two steps of a busy machine it may have come and gone
-    assert 0.7 * peak < rates[0] <= peak
-    assert 0.7 * peak / 2 < rates[1] <= 1.05 * peak / 2, "a quarter of the tokens in a step"
+    assert all(0.7 * peak < rate <= peak for rate in rates)
 
 
 def test_a_model_that_is_twice_as_wide_learns_at_half_the_rate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ RECIPES = (*QUICK_RECIPES, *BESIDES)
 FAIR_MINUTES = 5.0
 """The budget at which all are compared, each with every seed."""
 
-CURVE_MINUTES = (0.4, 0.5, 0.6, 0.8, 1.0, 2.0, 3.0, 15.0)
+CURVE_MINUTES = (0.35, 0.4, 0.5, 0.6, 0.8, 1.0, 2.0, 3.0, 15.0)
 """Budgets that ours gets besides, so that it has a curve; one seed each."""
 
 QUICK_MINUTES, QUICK_BLOCKS = 1.0, 24
