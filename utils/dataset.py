@@ -62,7 +62,11 @@ class PostDataset:
         return sum(len(example.tokens) - 1 for example in self.training)
 
     def training_batches(self, tokens_per_batch: int, seed: int) -> Iterator[list[int]]:
-        """Batches of indices into `training`, without end: similar lengths together, in random order."""
+        """Batches of indices into `training`, without end: similar lengths together, in random order.
+
+        Where there is time for a third of them, the newest third is no better than any: 20 steps of 512 tokens came to
+        1.559 and 1.558 held-out bits per character so, and to 1.557 and 1.559 (`sample:keeperfinch`, two seeds).
+        """
         rng = random.Random(seed)
         pool: list[int] = []
         for index in mixed([example.author for example in self.training], seed):

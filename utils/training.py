@@ -37,7 +37,7 @@ from utils.course import Conditions, Course, Training
 from utils.dataset import Example, PostDataset
 from utils.events import Event
 from utils.language_model import LanguageModel
-from utils.schedule import MOMENTUM, Schedule, planned
+from utils.schedule import BETAS, Schedule, planned
 from utils.scoring import collate, cross_entropy
 from utils.settings import TrainingSettings
 
@@ -160,7 +160,7 @@ def _learn(network: PreTrainedModel, task: _Task, course: Course | None) -> adap
     settings = task.settings
     learner = adapters.Learner(network, settings)
     optimiser = torch.optim.AdamW(
-        learner.parameters, lr=settings.learning_rate, betas=(MOMENTUM, 0.99), weight_decay=0.0, fused=True
+        learner.parameters, lr=settings.learning_rate, betas=BETAS, weight_decay=0.0, fused=True
     )
     loss = _Loss(network, task.precision)
     with tempfile.TemporaryDirectory() as scratch, processes.losses_in_words():
