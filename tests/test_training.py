@@ -20,12 +20,13 @@ from utils.adapters import Learner, count_learned, frozen_matrices, learned_by, 
 from utils.bot import Bot, read_origin
 from utils.cleaning import clean
 from utils.course import ENOUGH_TOKENS, Conditions, Training, enough_tokens
-from utils.dataset import Example, build
+from utils.dataset import Example, PostDataset, build
 from utils.errors import BadBot, BadSetting
 from utils.events import Event
 from utils.generation import write
 from utils.language_model import LanguageModel, load_folder
 from utils.pipeline import make_bot
+from utils.schedule import BETAS, SHORT_BETAS, betas
 from utils.scoring import cross_entropy, score
 from utils.settings import TrainingSettings, WritingSettings
 from utils.timelines import load
@@ -122,6 +123,16 @@ def test_a_slow_machine_takes_smaller_steps_at_the_same_rate(tmp_path: Path) -> 
     assert tokens[1] < tokens[0] / 3
     peak = TrainingSettings().learning_rate  # between two steps of a busy machine it may have come and gone
     assert all(0.7 * peak < rate <= peak for rate in rates)
+
+
+def test_a_round_of_few_steps_forgets_sooner_than_a_long_one() -> None:
+    post = Example("The oven is warm.", 0, tuple(range(11)))
+    few, many = (PostDataset(("Unit 7",), (post,) * count, (post,), (post,), 0, ()) for count in (1_000, 10_000))
+    hour = Conditions(time.monotonic() + 3600, torch.float32)
+    asked = [betas(TrainingSettings(steps=steps), many, hour) for steps in (20, 75)]
+    by_posts = [betas(TrainingSettings(), dataset, hour) for dataset in (few, many)]
+    slow = replace(hour, ends=time.monotonic() + 60, scoring_speed=100.0)
+    assert asked == by_posts == [SHORT_BETAS, BETAS] == [betas(TrainingSettings(), many, each) for each in (slow, hour)]
 
 
 def test_a_model_that_is_twice_as_wide_learns_at_half_the_rate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from utils import processes
-from utils.course import Conditions, Course
+from utils.course import Conditions, Course, enough_tokens
 from utils.dataset import PostDataset
 from utils.settings import TrainingSettings
 
@@ -29,11 +29,13 @@ minute of `sample:keeperfinch` came to 1.579 held-out bits per character with st
 FEWEST_TOKENS = 128
 """Smaller batches hardly take less time: the optimiser and the reading of the weights are the same for all."""
 
-BETAS = (0.6, 0.9)
-"""AdamW's: how much each step keeps of the direction so far, and of how large gradients were. A round is over after ten
-to eighty steps, and with the usual 0.9 each would still follow the ten before it, whose weights knew less.
-`sample:keeperfinch`, LoRA at 2.5e-3, steps of 512 tokens, seed 0, bits per character of the validation posts for the
-first beta, where the second is 0.99:
+FEW_STEPS = 50
+"""A round of fewer steps than this has `SHORT_BETAS`."""
+
+SHORT_BETAS, BETAS = (0.6, 0.9), (0.9, 0.99)
+"""AdamW's: how much each step keeps of the direction so far, and of how large gradients were. With the usual 0.9 a step
+follows the ten before it, and where there are only dozens, most of those knew less. `sample:keeperfinch`, LoRA at
+2.5e-3, steps of 512 tokens, seed 0, validation posts' bits per character by the first beta, the second one 0.99:
 
     steps                             0.9    0.7    0.6    0.5    0.3    0.0
     10                              1.685  1.659  1.646  1.642  1.658
@@ -42,9 +44,12 @@ first beta, where the second is 0.99:
     75                              1.465  1.460  1.462  1.464
     the mean of two such rounds     1.453  1.449         1.450
 
-A gradient out of the ordinary moves a weight by up to (1 - first) / sqrt(1 - second) times the rate: by 1 with 0.9 and
-0.99, by 4 with 0.6 and 0.99, by 1.3 with 0.6 and 0.9. With 4, a training of 15 steps of 310 tokens broke down, and so
-did one of six at 6e-3; with 1.3, none of the same six. 75 steps come to 1.461 so.
+So a long round would gain little, and it has much to lose: the largest step that is stable at all is 38 over the
+curvature with 0.9, and 8 with 0.6 (Cohen et al. 2022, arXiv:2207.14484: (2 + 2 beta) / (1 - beta)). With 0.6, a round
+of 76 steps broke down ten steps after its rate was highest, to 2.336 bits, and came no further than 1.488. In a short
+one the rate falls before: of 25 rounds of 14 to 53 steps none was seen to, nor any of six of 15 at 6e-3, and of four
+of 30 at 4e-3. With a second beta of 0.99 one of 15 steps did, and one of the six: a gradient out of the ordinary moves
+a weight by up to 4 rates then, and not by 1.3 (the share of it that is new, over the root of the other).
 
 Tried with 20 steps and not taken: Nesterov's way (NAdam), with 0.9, 0.8 and 0.7 1.575, 1.577 and 1.574; with 0.5, where
 it is 1.571 otherwise, rates of 3.5e-3 and 5e-3 1.569 and 1.572, and gradients held to a norm of 0.2, or not at all,
@@ -69,12 +74,23 @@ def planned(settings: TrainingSettings, width: int, dataset: PostDataset, condit
     settings = replace(settings, learning_rate=settings.learning_rate * min(TUNED_WIDTH / width, 1.0))
     if settings.steps:
         return settings
-    seconds = max(conditions.ends - conditions.afterwards - time.monotonic(), 0.0)
-    characters_a_token = sum(len(example.text) for example in dataset.training) / dataset.training_tokens()
-    tokens_a_second = processes.count() * conditions.scoring_speed / characters_a_token / SCORING_GAIN
-    fitting = min(STEP_TIME * seconds * tokens_a_second, settings.tokens_per_batch)
+    fitting = min(STEP_TIME * _tokens_in_time(dataset, conditions), settings.tokens_per_batch)
     batch = max(round(fitting), min(FEWEST_TOKENS, settings.tokens_per_batch))
     return replace(settings, tokens_per_batch=batch)
+
+
+def betas(settings: TrainingSettings, dataset: PostDataset, conditions: Conditions) -> tuple[float, float]:
+    """AdamW's, for as many steps as were asked for; or as fit into the time, but no more than suit the posts."""
+    tokens = min(_tokens_in_time(dataset, conditions), enough_tokens(dataset))
+    steps = settings.steps or tokens / settings.tokens_per_batch
+    return SHORT_BETAS if steps < FEW_STEPS else BETAS
+
+
+def _tokens_in_time(dataset: PostDataset, conditions: Conditions) -> float:
+    """How many tokens can be learned from before the time is up, as reckoned before the first step."""
+    seconds = max(conditions.ends - conditions.afterwards - time.monotonic(), 0.0)
+    characters_a_token = sum(len(example.text) for example in dataset.training) / dataset.training_tokens()
+    return seconds * processes.count() * conditions.scoring_speed / characters_a_token / SCORING_GAIN
 
 
 class Schedule(LRScheduler):

@@ -37,7 +37,7 @@ from utils.course import Conditions, Course, Training
 from utils.dataset import Example, PostDataset
 from utils.events import Event
 from utils.language_model import LanguageModel
-from utils.schedule import BETAS, Schedule, planned
+from utils.schedule import Schedule, betas, planned
 from utils.scoring import collate, cross_entropy
 from utils.settings import TrainingSettings
 
@@ -61,9 +61,10 @@ def fine_tune(
     with threads.trials().held() if settings.steps else nullcontext():  # as many steps are to give the same bot
         width = network.get_input_embeddings().weight.shape[1]
         settings = planned(settings, width, dataset, conditions)
+        moments = betas(settings, dataset, conditions)
         most = _most_rounds(settings, conditions)
         countdown = Countdown(most)
-        learner, course, training = _round(language_model, dataset, settings, conditions, countdown)
+        learner, course, training = _round(language_model, dataset, settings, moments, conditions, countdown)
         training.learned = learner.learned.as_dict()
         rounds, again = [adapters.learned_by(network)], None
         while len(rounds) < most and _may_begin_again(conditions, course, training, len(rounds)):
@@ -72,7 +73,7 @@ def fine_tune(
             gc.collect()  # a Trainer refers to itself, and to the moments of its optimiser
             other = replace(settings, seed=(settings.seed + len(rounds)) % 2**32)
             limits = _again(conditions, course, len(rounds) + 1)
-            learner, _, again = _round(language_model, dataset, other, limits, countdown)
+            learner, _, again = _round(language_model, dataset, other, moments, limits, countdown)
             training.add(again)
             if again.stopped or not again.improved:
                 break
@@ -95,6 +96,7 @@ def _round(
     language_model: LanguageModel,
     dataset: PostDataset,
     settings: TrainingSettings,
+    moments: tuple[float, float],
     conditions: Conditions,
     countdown: Countdown,
 ) -> tuple[adapters.Learner, Course, Training]:
@@ -102,7 +104,7 @@ def _round(
     course = Course(language_model, dataset, settings, conditions, countdown)
     at_once = conditions.tokens_at_once if processes.count() == 1 else None  # all have to take as many pieces
     given = len(language_model.beginning)
-    task = _Task(_beginnings(dataset, at_once), given, settings, conditions.precision, at_once)
+    task = _Task(_beginnings(dataset, at_once), given, settings, moments, conditions.precision, at_once)
     processes.call_helpers(_help_out, language_model.network.config, task)
     learner = _learn(language_model.network, task, course)
     return learner, course, course.finish()
@@ -136,12 +138,13 @@ class _Task:
     """What the leader and its helpers have in common.
 
     given: how many tokens each post begins with that are not asked for. settings: as they were planned; a batch is that
-    of all processes together. tokens_at_once: see `Conditions`.
+    of all processes together. moments: AdamW's betas. tokens_at_once: see `Conditions`.
     """
 
     dataset: PostDataset
     given: int
     settings: TrainingSettings
+    moments: tuple[float, float]
     precision: torch.dtype
     tokens_at_once: int | None
 
@@ -160,7 +163,7 @@ def _learn(network: PreTrainedModel, task: _Task, course: Course | None) -> adap
     settings = task.settings
     learner = adapters.Learner(network, settings)
     optimiser = torch.optim.AdamW(
-        learner.parameters, lr=settings.learning_rate, betas=BETAS, weight_decay=0.0, fused=True
+        learner.parameters, lr=settings.learning_rate, betas=task.moments, weight_decay=0.0, fused=True
     )
     loss = _Loss(network, task.precision)
     with tempfile.TemporaryDirectory() as scratch, processes.losses_in_words():
