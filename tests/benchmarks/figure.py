@@ -225,8 +225,8 @@ def _ratio(panel: "Axes", records: Sequence[Record]) -> None:
         times = [found.seconds, found.ancestor_seconds]
         panel.plot(times, [found.goal] * 2, color=GREY, linewidth=1, linestyle=":", marker="<", markevery=[0],
                    markersize=5, zorder=4)  # fmt: skip
-        panel.annotate(f"1/{times[1] / times[0]:.0f} of the time", (times[1], found.goal), (-8, -3),
-                       textcoords="offset points", ha="right", va="top", fontsize=SMALL)  # fmt: skip
+        panel.annotate(f"1/{times[1] / times[0]:.0f} of the time", (times[0], found.goal), (7, 1),
+                       textcoords="offset points", ha="left", va="bottom", fontsize=SMALL)  # fmt: skip
 
 
 def _place(panel: "Axes", names: "Sequence[Annotation]") -> None:
