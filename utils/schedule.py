@@ -1,7 +1,8 @@
 """How large the steps are, and how far each of them goes.
 
 In: the settings, the posts, and the time that there is. Out: the settings with the tokens in a step and the learning
-rate that suit it; and, while the model learns, how that rate rises and falls. Knows nothing about gradients.
+rate that suit it; how far back AdamW looks; and, while the model learns, how that rate rises and falls. Knows nothing
+about gradients.
 """
 
 import math
