@@ -129,7 +129,8 @@ def test_a_round_of_few_steps_forgets_sooner_than_a_long_one() -> None:
     post = Example("The oven is warm.", 0, tuple(range(11)))
     few, many = (PostDataset(("Unit 7",), (post,) * count, (post,), (post,), 0, ()) for count in (1_000, 10_000))
     hour = Conditions(time.monotonic() + 3600, torch.float32)
-    asked = [betas(TrainingSettings(steps=steps), many, hour) for steps in (20, 75)]
+    packed = replace(many, training=(replace(post, text=""),))
+    asked = [betas(TrainingSettings(steps=steps), packed, hour) for steps in (20, 75)]
     by_posts = [betas(TrainingSettings(), dataset, hour) for dataset in (few, many)]
     slow = replace(hour, ends=time.monotonic() + 60, scoring_speed=100.0)
     assert asked == by_posts == [SHORT_BETAS, BETAS] == [betas(TrainingSettings(), many, each) for each in (slow, hour)]

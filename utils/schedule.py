@@ -83,8 +83,9 @@ def planned(settings: TrainingSettings, width: int, dataset: PostDataset, condit
 
 def betas(settings: TrainingSettings, dataset: PostDataset, conditions: Conditions) -> tuple[float, float]:
     """AdamW's, for as many steps as were asked for; or as fit into the time, but no more than suit the posts."""
-    tokens = min(_tokens_in_time(dataset, conditions), enough_tokens(dataset))
-    steps = settings.steps or tokens / settings.tokens_per_batch
+    steps = settings.steps
+    if not steps:  # packed examples, which have no texts of their own, learn in as many steps as were asked for
+        steps = min(_tokens_in_time(dataset, conditions), enough_tokens(dataset)) / settings.tokens_per_batch
     return SHORT_BETAS if steps < FEW_STEPS else BETAS
 
 
