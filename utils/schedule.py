@@ -30,7 +30,7 @@ minute of `sample:keeperfinch` came to 1.579 held-out bits per character with st
 FEWEST_TOKENS = 128
 """Smaller batches hardly take less time: the optimiser and the reading of the weights are the same for all."""
 
-FEW_STEPS = 55
+SHORT_ROUND = 55
 """A round of fewer steps than this, as reckoned before the first, has `SHORT_BETAS`. Where the time decides, it turns
 out to have up to a quarter fewer."""
 
@@ -86,7 +86,7 @@ def betas(settings: TrainingSettings, dataset: PostDataset, conditions: Conditio
     steps = settings.steps
     if not steps:  # packed examples, which have no texts of their own, learn in as many steps as were asked for
         steps = min(_tokens_in_time(dataset, conditions), enough_tokens(dataset)) / settings.tokens_per_batch
-    return SHORT_BETAS if steps < FEW_STEPS else BETAS
+    return SHORT_BETAS if steps < SHORT_ROUND else BETAS
 
 
 def _tokens_in_time(dataset: PostDataset, conditions: Conditions) -> float:
